@@ -1,0 +1,1 @@
+"""Harmonise EEG archives into the lake."""

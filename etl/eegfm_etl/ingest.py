@@ -1,0 +1,334 @@
+"""Fill the lake from a data set: plan, process, commit.
+
+Workers turn files into signal files and rows; the driver alone commits the rows, so a recording is visible
+whole or not at all, and the same command goes on where an earlier one ended, however it ended.
+"""
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from eegfm_etl import recipes
+from eegfm_etl.plan import Plan, jobs_of, make_plan
+from eegfm_etl.process import (
+    Outcome,
+    Stamp,
+    channel_report,
+    disk_is_full,
+    failure_row,
+    harmonise_file,
+    process_file,
+)
+from eegfm_etl.progress import IngestProgress
+from eegfm_etl.recipe import Job, Recipe
+from eegfm_etl.run_log import RunLog
+from eegfm_etl.runners import outcomes
+from eegfm_lake import schema
+from eegfm_lake.errors import EegfmError, UsageError
+from eegfm_lake.gc import IngestMark
+from eegfm_lake.storage import Storage
+from eegfm_lake.table import Lake
+
+__all__ = ["IngestReport", "channel_report", "harmonise_file", "ingest", "process_file"]
+
+_COMMIT_ROWS = 20
+_COMMIT_S = 5.0
+_FAILURES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did.
+
+    Attributes
+    ----------
+    done, failed
+        Files that became recordings, and files that could not.
+    skipped
+        Reason to number of files.
+    seconds, hours
+        Time it took; hours of EEG it added.
+    listed
+        With ``list_only``: paths below the source's root that would be read.
+    failures
+        (path, reason) of every failed file.
+    ingest_id, log
+        None where there was nothing to do: then nothing was written either.
+    """
+
+    done: int
+    skipped: dict[str, int]
+    failed: int
+    seconds: float
+    hours: float
+    listed: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
+    ingest_id: str | None = None
+    log: str | None = None
+
+
+def ingest(
+    lake_uri: str | Path,
+    recipe_id: str,
+    *,
+    source: str | Path | None = None,
+    only: Sequence[str] = (),
+    workers: int = 0,
+    scheduler: str | None = None,
+    retry_failed: bool = False,
+    rehash: bool = False,
+    list_only: bool = False,
+    progress: bool = True,
+    profile: str = "eeg200",
+) -> IngestReport:
+    """Read a data set's files, harmonise them and put them into the lake.
+
+    Parameters
+    ----------
+    lake_uri
+        Folder or ``s3://bucket/prefix``; made where there is none.
+    recipe_id
+        A data set of ``eegfm datasets``.
+    source
+        Folder that holds the files; None downloads them to ``data/sources/<id>`` where the recipe can.
+    only
+        Globs over the path below the source, with or without its suffix; a file that matches any is taken.
+    workers
+        Processes; 0 works in this one.
+    scheduler
+        Address of a running Dask scheduler instead.
+    retry_failed
+        Whether files that failed before are tried again.
+    rehash
+        Whether files of known path and size are hashed to see if they have changed.
+    list_only
+        Whether to say what would be read, and read nothing.
+    progress
+        Whether to print.
+
+    Returns
+    -------
+    IngestReport
+
+    Raises
+    ------
+    UsageError
+        Where the data set, the source or a pattern names nothing.
+    EegfmError
+        Where the lake cannot be written (disk full …) or the ingest was interrupted; what was done is
+        committed.
+    """
+    started = time.monotonic()
+    console = Console(quiet=not progress, stderr=False)
+    recipe = recipes.find(recipe_id)
+    _check(profile, workers, scheduler)
+    root = _source_root(recipe, source, list_only, console)
+    storage = Storage(lake_uri)
+    jobs = jobs_of(recipe, root, only)
+    plan = make_plan(jobs, _known(storage, recipe.id, profile), retry_failed=retry_failed, rehash=rehash)
+    _say_plan(console, recipe, plan, len(jobs), list_only)
+    skipped = dict(plan.skipped)
+    if list_only or not (plan.jobs or plan.rivals):
+        listed = tuple(job.rel for job in plan.jobs) if list_only else ()
+        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed)
+    ingest_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    stamp = _stamp(recipe, ingest_id)
+    lake = Lake.open(storage, create=True)
+    with IngestMark(lake, ingest_id) as mark, RunLog(storage, ingest_id) as log:
+        log.write(
+            "start",
+            recipe=recipe.id,
+            version=recipe.version,
+            source=str(root),
+            jobs=len(plan.jobs),
+            skipped=skipped,
+        )
+        committer = Committer(lake, mark, log)
+        _run(plan, stamp, storage.uri, profile, workers, scheduler, committer, console)
+        log.write(
+            "end", done=committer.done, failed=len(committer.failures), seconds=time.monotonic() - started
+        )
+    report = IngestReport(
+        committer.done, skipped, len(committer.failures), time.monotonic() - started, committer.hours,
+        failures=tuple(committer.failures), ingest_id=ingest_id, log=log.path,
+    )  # fmt: skip
+    _say_report(console, report)
+    return report
+
+
+@dataclass
+class Committer:
+    """The one committer of an ingest: rows in batches, the mark kept alive, the log written along."""
+
+    lake: Lake
+    mark: IngestMark
+    log: RunLog
+    done: int = 0
+    hours: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    _rows: list[dict] = field(default_factory=list)
+    _failed_rows: list[dict] = field(default_factory=list)
+    _committed: float = field(default_factory=time.monotonic)
+
+    def take(self, outcome: Outcome | None) -> None:
+        """Take what became of a job (None: some seconds passed) and commit when it is time to."""
+        if outcome is not None and outcome.row is not None:
+            self._rows.append(outcome.row)
+            self.log.write("recording", path=outcome.job.rel, recording_id=outcome.job.recording_id)
+        elif outcome is not None and outcome.failure is not None:
+            self._failed_rows.append(outcome.failure)
+            self.log.write("failure", path=outcome.job.rel, reason=outcome.failure["reason"])
+        pending = len(self._rows) + len(self._failed_rows)
+        if pending >= _COMMIT_ROWS or time.monotonic() - self._committed > _COMMIT_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make everything taken so far visible."""
+        self._committed = time.monotonic()
+        self.mark.beat()
+        if self._rows:
+            self.lake.commit_recordings(self._rows)
+            self.done += len(self._rows)
+            self.hours += sum(row["duration_s"] for row in self._rows) / 3600
+            self._rows.clear()
+        if self._failed_rows:
+            self.lake.commit_failures(self._failed_rows)
+            self.failures += [(row["path"], row["reason"]) for row in self._failed_rows]
+            self._failed_rows.clear()
+
+
+def _run(
+    plan: Plan, stamp: Stamp, lake_uri: str, profile: str, workers: int, scheduler: str | None,
+    committer: Committer, console: Console,
+) -> None:  # fmt: skip
+    for job, used in plan.rivals:
+        committer.take(_rival(job, used, stamp, profile))
+    work = outcomes(plan.jobs, stamp, lake_uri, profile, workers=workers, scheduler=scheduler)
+    try:
+        with closing(work), IngestProgress(console, stamp.dataset, len(plan.jobs)) as bar:
+            for outcome in work:
+                committer.take(outcome)
+                if outcome is not None:
+                    hours = outcome.row["duration_s"] / 3600 if outcome.row else 0.0
+                    bar.advance(hours, outcome.failure is not None)
+        committer.commit()
+    except KeyboardInterrupt:
+        committer.commit()
+        raise EegfmError(
+            f"interrupted: {committer.done} recordings of this run are in the lake; "
+            "the same command goes on with the rest"
+        ) from None
+    except (EegfmError, OSError) as error:
+        if not disk_is_full(error):
+            raise
+        _commit_if_it_fits(committer)
+        raise EegfmError(
+            f"disk full ({error}): {committer.done} recordings of this run are in the lake; "
+            "free space and give the same command again: it goes on with the rest"
+        ) from error
+
+
+def _commit_if_it_fits(committer: Committer) -> None:
+    try:
+        committer.commit()
+    except (EegfmError, OSError) as error:  # no room for the table either: these files come again next time
+        committer.log.write("not committed", reason=str(error))
+
+
+def _rival(job: Job, used: Job, stamp: Stamp, profile: str) -> Outcome:
+    reason = (
+        f"{job.rel} and {used.rel} both claim to be {job.recording_id} and differ; {used.rel} is used: "
+        "remove the wrong one, or choose with --only"
+    )
+    return Outcome(job, failure=failure_row(job, stamp, profile, "plan", reason))
+
+
+def _check(profile: str, workers: int, scheduler: str | None) -> None:
+    if profile not in schema.PROFILES:
+        raise UsageError(f"unknown profile {profile!r}; known are {', '.join(schema.PROFILES)}")
+    if workers < 0:
+        raise UsageError(f"--workers {workers} must be 0 (this process) or more")
+    if workers and scheduler:
+        raise UsageError("give --workers or --scheduler, not both: a running scheduler has its own workers")
+
+
+def _source_root(recipe: Recipe, source: str | Path | None, list_only: bool, console: Console) -> Path:
+    if source is not None:
+        return Path(os.path.abspath(Path(source).expanduser()))
+    if recipe.download is None:
+        raise UsageError(
+            f"{recipe.id} cannot be downloaded by eegfm ({recipe.access}); "
+            "fetch it and name its folder with --source DIR"
+        )
+    target = Path("data/sources").absolute() / recipe.id
+    if list_only:  # asking must not fetch gigabytes
+        if target.is_dir():
+            return target
+        raise UsageError(
+            f"{recipe.id} was not downloaded yet; name its folder with --source, or ingest without --list"
+        )
+    console.print(f"{recipe.id}: fetching into {target} (what is there already is kept)", highlight=False)
+    return recipe.download(target)
+
+
+def _known(storage: Storage, dataset: str, profile: str) -> dict:
+    try:
+        lake = Lake.open(storage)
+    except UsageError:  # no lake yet: it is made when there is something to put in
+        return {}
+    return lake.known_sources(dataset, profile)
+
+
+def _stamp(recipe: Recipe, ingest_id: str) -> Stamp:
+    return Stamp(
+        dataset=recipe.id,
+        namespace=recipe.namespace,
+        licence=recipe.licence,
+        citation=recipe.citation,
+        start_time_note=recipe.start_time_note,
+        ingest={
+            "id": ingest_id,
+            "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "recipe": recipe.id,
+            "version": recipe.version,
+        },
+    )
+
+
+def _say_plan(console: Console, recipe: Recipe, plan: Plan, found: int, list_only: bool) -> None:
+    console.print(
+        f"{recipe.id}: {found} files, {len(plan.jobs)} to read{_why(plan.skipped)}", highlight=False
+    )
+    if list_only:
+        for job in plan.jobs:
+            console.print(f"  {job.rel} → {job.recording_id}", highlight=False, soft_wrap=True)
+    elif not (plan.jobs or plan.rivals):
+        console.print("nothing to do; the lake was not touched", highlight=False)
+
+
+def _say_report(console: Console, report: IngestReport) -> None:
+    console.print(
+        f"{report.done} recordings ({report.hours:.2f} h of EEG) in {report.seconds:.1f} s, "
+        f"{report.failed} failed; log: {report.log}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for path, reason in report.failures[:_FAILURES_SHOWN]:
+        console.print(f"  failed {path}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    if len(report.failures) > _FAILURES_SHOWN:
+        console.print(
+            f"  … and {len(report.failures) - _FAILURES_SHOWN} more: eegfm sql 'FROM failures'",
+            highlight=False,
+        )
+
+
+def _why(skipped: Counter[str]) -> str:
+    return "".join(f", {n} skipped: {reason}" for reason, n in skipped.items())

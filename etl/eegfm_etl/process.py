@@ -1,0 +1,314 @@
+"""One source file to one row and one signal file: what a worker does."""
+
+import errno
+import os
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from eegfm_etl import provenance
+from eegfm_etl.channels import ChannelPlan, plan_channels
+from eegfm_etl.edf import unit_factor
+from eegfm_etl.events import label_events
+from eegfm_etl.harmonise import Harmonised, Segment, harmonise
+from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
+from eegfm_etl.recipe import Job, Person
+from eegfm_lake import schema
+from eegfm_lake.errors import EegfmError
+from eegfm_lake.signals import SignalFile, store_signal
+from eegfm_lake.storage import Storage
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_SPACE = os.strerror(errno.ENOSPC)
+_local = threading.local()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every row of one ingest has in common."""
+
+    dataset: str
+    namespace: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+    start_time_note: str | None = None
+    ingest: Mapping[str, str | None] = field(default_factory=dict)  # id, time, recipe, version
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: a row of `schema.RECORDINGS`, or one of `schema.FAILURES`."""
+
+    job: Job
+    row: dict[str, Any] | None = None
+    failure: dict[str, Any] | None = None
+
+
+def work(job: Job, stamp: Stamp, lake_uri: str, profile: str) -> Outcome:
+    """Harmonise one file and store its signals; a file that cannot be read is an outcome, not an error.
+
+    Raises
+    ------
+    EegfmError
+        Where the lake cannot be written: full, read-only or out of reach. That is not the file's fault.
+    """
+    with TemporaryDirectory(prefix="eegfm-") as folder:
+        try:
+            row, signal_file = process_file(
+                job.path, job, Path(folder), profile, stamp=stamp, reader=_reader()
+            )
+        except SourceError as error:
+            return Outcome(
+                job, failure=failure_row(job, stamp, profile, error.step, error.reason, error.detail)
+            )
+        except MemoryError:
+            reason = f"{job.path.name} needs more memory to harmonise than this machine has free"
+            return Outcome(
+                job, failure=failure_row(job, stamp, profile, "memory", reason, traceback.format_exc())
+            )
+        except (
+            Exception
+        ) as error:  # one odd file must not end an ingest of thousands; the row keeps the traceback
+            if disk_is_full(error):
+                raise
+            known = isinstance(error, EegfmError)
+            reason = str(error) if known else f"{job.path.name} could not be harmonised ({_one_line(error)})"
+            return Outcome(
+                job, failure=failure_row(job, stamp, profile, "harmonise", reason, traceback.format_exc())
+            )
+        row["signal"]["file"] = store_signal(Storage(lake_uri), stamp.dataset, signal_file)
+    return Outcome(job, row=row)
+
+
+def process_file(
+    path: Path, job: Job, out_dir: Path, profile: str = "eeg200", *, stamp: Stamp, reader: ReaderProcess
+) -> tuple[dict[str, Any], SignalFile]:
+    """Harmonise one file.
+
+    Parameters
+    ----------
+    path : Path
+        The source.
+    job : Job
+        What the recipe knows of it.
+    out_dir : Path
+        Receives the signal file; the row's ``signal.file`` is its local path until it is stored.
+
+    Returns
+    -------
+    tuple of dict and SignalFile
+        A row in the shape of `eegfm_lake.schema.RECORDINGS`, and the signal file.
+
+    Raises
+    ------
+    SourceError
+        Where the file cannot become a recording.
+    """
+    source = reader.open(path)
+    header = source.header
+    channels = _channels(header, job)
+    line_freq_hz, line_freq_origin = _line_freq(header, job)
+    done = harmonise(
+        source,
+        channels,
+        profile=schema.PROFILES[profile],
+        segments=[Segment(*segment) for segment in header.segments],
+        line_freq_hz=line_freq_hz,
+        line_freq_origin=line_freq_origin,
+        hardware_band=header.hardware_band,
+        out=out_dir / "signal.parquet",
+    )
+    return _row(path, job, stamp, profile, header, done), done.signal_file
+
+
+def harmonise_file(
+    path: str | Path,
+    out_dir: str | Path,
+    profile: str = "eeg200",
+    labels: Mapping[str, str | None] | None = None,
+) -> tuple[dict[str, Any], SignalFile]:
+    """Harmonise any supported EEG file without a recipe, exactly as an ingest would.
+
+    Parameters
+    ----------
+    path
+        The file; `labels` maps its annotations to label paths.
+    out_dir
+        Existing folder that receives the signal file.
+
+    Returns
+    -------
+    tuple of dict and SignalFile
+        A row in the shape of `eegfm_lake.schema.RECORDINGS` and the signal file; `channel_report` says what
+        became of every channel.
+
+    Raises
+    ------
+    SourceError
+        Where the file cannot be read, in words.
+    """
+    path = Path(path)
+    job = Job(path, path.name, path.stem, Person(""), labels=labels or {})
+    with ReaderProcess() as reader:
+        return process_file(path, job, Path(out_dir), profile, stamp=Stamp("file"), reader=reader)
+
+
+def channel_report(row: Mapping[str, Any]) -> list[str]:
+    """One line a channel: what it is called now, its type, and why it was left out or is judged bad."""
+    lines = []
+    for channel in row["channels"]:
+        renamed = "" if channel["name"] == channel["source_name"] else f" (source: {channel['source_name']})"
+        reasons = f": {'; '.join(channel['reasons'])}" if channel["reasons"] else ""
+        lines.append(f"{channel['name']}{renamed} {channel['type']}, {channel['status']}{reasons}")
+    return lines
+
+
+def failure_row(
+    job: Job, stamp: Stamp, profile: str, step: str, reason: str, detail: str = ""
+) -> dict[str, Any]:
+    """Row of `schema.FAILURES` for a job."""
+    try:
+        digest = provenance.sha256(job.path)
+    except SourceError:  # not even its bytes can be read; the reason says why
+        digest = ""
+    return {
+        "path": job.rel,
+        "sha256": digest,
+        "dataset": stamp.dataset,
+        "recording_id": job.recording_id,
+        "profile": profile,
+        "bytes": provenance.size_bytes(job.path),
+        "step": step,
+        "reason": reason,
+        "detail": detail or None,
+        "ingest": dict(stamp.ingest),
+    }
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a disk without room or write permission."""
+    while error is not None:
+        # The table's engine passes on the system's words, not its number.
+        if (isinstance(error, OSError) and error.errno in _FULL) or _NO_SPACE in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _reader() -> ReaderProcess:
+    """Return the worker's own reader: one a thread, for as long as the worker lives."""
+    if not hasattr(_local, "reader"):
+        _local.reader = ReaderProcess()
+    return _local.reader
+
+
+def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
+    planned = plan_channels(header.names, header.types, header.positions, header.rates, dict(job.overrides))
+    channels = [_without_unknown_unit(one, header.units[one.source_index]) for one in planned]
+    if any(one.type == "eeg" and one.status == "good" for one in channels):
+        return channels
+    if any(one.type == "eeg" and one.status == "good" for one in planned):
+        found = ", ".join(sorted({repr(unit) for unit in header.units}))
+        raise SourceError(
+            "units",
+            f"{job.path.name}: no EEG channel has a unit of voltage (found {found}); correct the header",
+        )
+    raise SourceError(
+        "channels",
+        f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
+    )
+
+
+def _without_unknown_unit(channel: ChannelPlan, unit: str | None) -> ChannelPlan:
+    """Drop a channel whose header names no voltage: taken for volts it would be wrong by a million."""
+    if unit is None or channel.status == "dropped" or unit_factor(unit, channel.source_name) is not None:
+        return channel
+    said = f"its unit is {unit!r}, no voltage" if unit else "the header gives no unit"
+    return replace(channel, status="dropped", reasons=(*channel.reasons, said))
+
+
+def _line_freq(header: SourceHeader, job: Job) -> tuple[float | None, str | None]:
+    if header.line_freq_hz is not None:
+        return header.line_freq_hz, "recorded"
+    return job.line_freq_hz, None if job.line_freq_hz is None else "declared"
+
+
+def _row(
+    path: Path, job: Job, stamp: Stamp, profile: str, header: SourceHeader, done: Harmonised
+) -> dict[str, Any]:
+    person = job.person
+    return {
+        "recording_id": job.recording_id,
+        "profile": profile,
+        "dataset": stamp.dataset,
+        "session": job.session,
+        "task": job.task,
+        "run": job.run,
+        "person": f"{stamp.namespace}/{person.id}" if stamp.namespace else None,
+        "same_as": list(person.same_as),
+        "age": person.age,
+        "sex": person.sex,
+        "handedness": person.handedness,
+        "diagnosis": person.diagnosis,
+        "phenotype": None if person.phenotype is None else dict(person.phenotype),
+        "source": _source(path, job, stamp, header),
+        "licence": stamp.licence,
+        "citation": stamp.citation,
+        "methodology": _methodology(job, header, done),
+        "signal": {
+            "file": str(done.signal_file.path),
+            "rate": schema.PROFILES[profile].rate_hz,
+            "samples": done.samples,
+            "step": max(
+                (one["step"] for one in done.channels if one["step"] is not None), default=schema.STEP_UV
+            ),
+        },
+        "segments": done.segments,
+        "duration_s": done.duration_s,
+        "trailing_zeros_cut": done.trailing_zeros_cut,
+        "chain": done.chain,
+        "spectrum": done.spectrum,
+        "ingest": dict(stamp.ingest),
+        "channels": done.channels,
+        "events": [asdict(event) for event in label_events(list(header.annotations), job.labels)],
+        "label": job.label,
+        "target": job.target,
+        "official_split": job.official_split,
+        "blocks": done.blocks,
+    }
+
+
+def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[str, Any]:
+    return {
+        "path": job.rel,
+        "sha256": provenance.sha256(path),
+        "bytes": provenance.size_bytes(path),
+        "format": header.format,
+        "reader": header.reader,
+        "start_time": None,
+        "start_time_note": stamp.start_time_note,
+    }
+
+
+def _methodology(job: Job, header: SourceHeader, done: Harmonised) -> list[dict[str, str]]:
+    """List what the recipe declares, and over it what the file records and the chain detected."""
+    found = {covariate: (value, origin) for covariate, value, origin in job.methodology}
+    if done.line_freq_hz is not None and done.line_freq_origin is not None:
+        found["line_freq"] = (f"{done.line_freq_hz:g}", done.line_freq_origin)
+    low, high = header.hardware_band or (None, None)
+    if low is not None:
+        found["hardware_highpass"] = (f"{low:g}", "recorded")
+    if high is not None:
+        found["hardware_lowpass"] = (f"{high:g}", "recorded")
+    return [
+        {"covariate": name, "value": value, "origin": origin}
+        for name, (value, origin) in sorted(found.items())
+    ]
+
+
+def _one_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

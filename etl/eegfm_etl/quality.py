@@ -1,0 +1,252 @@
+"""Channels and blocks, judged: on the samples as they came, and on the samples as stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eegfm_etl.spectra import high_freq_ratio, line_ratio, spectrum
+
+FLAT_UV = 0.1  # standard deviation under which a block is flat: one stored step
+CLIPPED_SHARE = 0.05
+BROKEN_SHARE = 0.01  # of samples that are no finite number
+NOISY_RATIO = 3.0  # to the median of the EEG channels, and at least 5 robust standard deviations from it
+OUTLIER_SD = 5.0
+UNCORRELATED = 0.3
+BAD_SHARE = 1 / 3  # of blocks with one fault: then the channel is bad
+BLOCK_BAD_SHARE = 0.25  # of EEG channels bad: then the block is not good
+REASONS = ("flat", "clipped", "not finite", "noisy", "high frequency noise", "uncorrelated")
+
+_SLACK = 1e-6  # of the range: samples this near are equal
+_CLOSE = 0.05  # of the range: samples this near are close
+_FEWEST_AT_RAIL = 10
+_NEIGHBOURS = 4
+_FEWEST_FOR_REFERENCE = 8
+_LINE_FOUND = 4.0  # power at the line over its surroundings, median over channels and blocks
+
+
+@dataclass(frozen=True)
+class SourceBlock:
+    """Figures of one block of source samples, a value a channel."""
+
+    samples: int
+    middle: np.ndarray  # median, µV
+    low: np.ndarray
+    high: np.ndarray
+    at: np.ndarray  # (2, C) samples at the block's minimum, at its maximum
+    close: np.ndarray  # (2, C) samples within a twentieth of the block's range of them
+    flat: np.ndarray
+    range_uv: np.ndarray  # largest distance from the block's median
+    broken: np.ndarray  # samples that are no finite number
+    line_ratios: np.ndarray  # (line frequencies, C)
+    high_freq: np.ndarray
+
+
+def source_block(
+    block_CN: np.ndarray, rate_hz: float, lines_hz: Sequence[float]
+) -> tuple[SourceBlock, np.ndarray]:
+    """Measure a block of samples as they came.
+
+    Parameters
+    ----------
+    block_CN : np.ndarray, shape (C, N)
+        µV; samples that are not finite count as the channel's median.
+    rate_hz : float
+    lines_hz : sequence of float
+        Line frequencies in question.
+
+    Returns
+    -------
+    block : SourceBlock
+    psd_CF : np.ndarray, shape (C, F)
+        As `eegfm_etl.spectra.spectrum` gives it.
+    """
+    finite = np.isfinite(block_CN)
+    broken = (~finite).sum(axis=1)
+    if broken.any():
+        medians = np.array(
+            [np.median(row[ok]) if ok.any() else 0.0 for row, ok in zip(block_CN, finite, strict=True)]
+        )
+        block_CN = np.where(finite, block_CN, medians[:, None])
+    middle = np.median(block_CN, axis=1)
+    low, high = block_CN.min(axis=1), block_CN.max(axis=1)
+    psd_CF = spectrum(block_CN, rate_hz)
+    block = SourceBlock(
+        samples=block_CN.shape[1],
+        middle=middle,
+        low=low,
+        high=high,
+        at=_near_the_ends(block_CN, low, high, _SLACK),
+        close=_near_the_ends(block_CN, low, high, _CLOSE),
+        flat=block_CN.std(axis=1) < FLAT_UV,
+        range_uv=np.maximum(high - middle, middle - low),
+        broken=broken,
+        line_ratios=np.array([line_ratio(psd_CF, line) for line in lines_hz]),
+        high_freq=high_freq_ratio(psd_CF, rate_hz / 2),
+    )
+    return block, psd_CF
+
+
+def detect_line(blocks: Sequence[SourceBlock], lines_hz: Sequence[float], eeg: np.ndarray) -> float | None:
+    """Find the line frequency in the source: the one that stands out in the median EEG channel.
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+    lines_hz : sequence of float
+        The candidates, as the blocks were measured with.
+    eeg : np.ndarray of int
+        Rows of the EEG channels.
+
+    Returns
+    -------
+    float or None
+        Hz; None where no candidate stands out four times over its surroundings.
+    """
+    found = {}
+    for row, line in enumerate(lines_hz):
+        ratios = np.array([block.line_ratios[row, eeg] for block in blocks])
+        ratios = ratios[np.isfinite(ratios)]
+        found[line] = float(np.median(ratios)) if ratios.size else 0.0
+    best = max(found, key=found.__getitem__)
+    return best if found[best] >= _LINE_FOUND else None
+
+
+def clipped_shares(blocks: Sequence[SourceBlock]) -> np.ndarray:
+    """Share of samples at the rail, per block and channel.
+
+    The rail is the recording's own minimum or maximum, where at least ten samples, one in a thousand, lie
+    exactly there and few just below: a natural extreme is touched once.
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+        All blocks of the recording.
+
+    Returns
+    -------
+    np.ndarray, shape (blocks, C)
+    """
+    samples = np.array([block.samples for block in blocks])[:, None]
+    lows, highs = np.array([b.low for b in blocks]), np.array([b.high for b in blocks])
+    spread = highs.max(axis=0) - lows.min(axis=0)
+    shares = np.zeros(lows.shape)
+    for side, at_rail in enumerate(
+        [lows <= lows.min(axis=0) + _SLACK * spread, highs >= highs.max(axis=0) - _SLACK * spread]
+    ):
+        at, close = (
+            np.where(at_rail, [getattr(b, name)[side] for b in blocks], 0) for name in ("at", "close")
+        )
+        enough = np.maximum(_FEWEST_AT_RAIL, 1e-3 * np.where(at_rail, samples, 0).sum(axis=0))
+        railed = (spread > 0) & (at.sum(axis=0) >= enough) & (at.sum(axis=0) >= close.sum(axis=0) / 2)
+        shares += np.where(railed, at, 0) / samples
+    return shares
+
+
+def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
+    """List the four nearest electrodes of each; all others where a position is unknown.
+
+    Parameters
+    ----------
+    positions_C3 : np.ndarray, shape (C, 3)
+        Metres; NaN means unknown.
+
+    Returns
+    -------
+    list of np.ndarray of int
+    """
+    distance = np.linalg.norm(positions_C3[:, None] - positions_C3[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    lists = []
+    for row, own in enumerate(distance):
+        known = np.flatnonzero(np.isfinite(own))
+        others = np.delete(np.arange(len(own)), row)
+        lists.append(known[np.argsort(own[known], kind="stable")[:_NEIGHBOURS]] if known.size else others)
+    return lists
+
+
+def robust_sd(block_CN: np.ndarray) -> np.ndarray:
+    """1.4826 times the median absolute deviation, per channel."""
+    middle = np.median(block_CN, axis=1, keepdims=True)
+    return 1.4826 * np.median(np.abs(block_CN - middle), axis=1)
+
+
+def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequence[np.ndarray]) -> np.ndarray:
+    """Largest absolute correlation of each EEG channel with a neighbour, on a temporary robust reference.
+
+    Parameters
+    ----------
+    block_CN : np.ndarray, shape (C, N)
+        EEG channels in µV.
+    usable : np.ndarray of bool, shape (C,)
+        Channels that the reference, the median over channels, is made of.
+    near : sequence of np.ndarray
+        As `neighbours` gives them.
+
+    Returns
+    -------
+    np.ndarray, shape (C,)
+        NaN with fewer than eight usable channels: then the reference would be one of them.
+    """
+    if usable.sum() < _FEWEST_FOR_REFERENCE:
+        return np.full(len(block_CN), np.nan)
+    # Transposed first: a median along contiguous memory is twice as fast
+    centred = block_CN - np.median(np.ascontiguousarray(block_CN[usable].T), axis=1)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1)
+    unit = centred / np.where(length > 0, length, 1)[:, None]
+    matrix = np.abs(unit @ unit.T)
+    return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
+
+
+def faults(
+    source: SourceBlock,
+    clipped_share: np.ndarray,
+    amplitude_uv: np.ndarray,
+    correlation: np.ndarray,
+    comparable: np.ndarray,
+) -> np.ndarray:
+    """Judge the channels of one block; figures are (C,), NaN where unknown.
+
+    Parameters
+    ----------
+    source : SourceBlock
+    clipped_share : np.ndarray
+        Share of source samples at the rail.
+    amplitude_uv, correlation : np.ndarray
+        Of the stored samples.
+    comparable : np.ndarray of int
+        Rows of the EEG channels that are judged against each other; the others can only be flat or clipped.
+
+    Returns
+    -------
+    np.ndarray of bool, shape (len(REASONS), C)
+        Which fault each channel shows.
+    """
+    found = np.zeros((len(REASONS), len(clipped_share)), dtype=bool)
+    found[0] = source.flat
+    found[1] = clipped_share > CLIPPED_SHARE
+    found[2] = source.broken > BROKEN_SHARE * source.samples
+    live = comparable[~source.flat[comparable]]
+    found[3, live] = _outliers(amplitude_uv[live])
+    found[4, live] = _outliers(source.high_freq[live])
+    with np.errstate(invalid="ignore"):
+        found[5, live] = correlation[live] < UNCORRELATED
+    return found
+
+
+def _outliers(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values) & (values > 0)
+    if known.sum() < _FEWEST_FOR_REFERENCE:
+        return np.zeros(len(values), dtype=bool)
+    log = np.log(np.where(known, values, 1.0))
+    middle = np.median(log[known])
+    spread = 1.4826 * np.median(np.abs(log[known] - middle))
+    return known & (log - middle > max(np.log(NOISY_RATIO), OUTLIER_SD * spread))
+
+
+def _near_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
+    reach = share * (high - low)
+    return np.stack(
+        [(block_CN <= (low + reach)[:, None]).sum(axis=1), (block_CN >= (high - reach)[:, None]).sum(axis=1)]
+    )

@@ -1,0 +1,148 @@
+"""What a data set declares: its people, files, labels and methodology.
+
+A recipe is data and one function, `Recipe.plan`, that lists what becomes a recording; `docs/ingest.md` shows
+how to write one.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eegfm_lake import schema
+from eegfm_lake.errors import EegfmError
+
+ACCESS = ("open", "agreement", "simulated")
+_ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who was recorded. What is unknown is None, never guessed.
+
+    Attributes
+    ----------
+    id : str
+        Without the recipe's namespace: ``S001``.
+    age : float or None
+        Years.
+    same_as : tuple of str
+        Full ids (``namespace/id``) of the same person elsewhere.
+    """
+
+    id: str
+    age: float | None = None
+    sex: str | None = None
+    handedness: str | None = None
+    diagnosis: str | None = None
+    phenotype: Mapping[str, str] | None = None
+    same_as: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file that becomes one recording.
+
+    Attributes
+    ----------
+    path, rel
+        The file, and its path below the source's root with forward slashes.
+    recording_id
+        ``<dataset>/<person>[/<session>]/<run>``; stable between releases of the recipe.
+    labels
+        Source label to label path; None where it is known to be no event. A source label that is not listed
+        becomes an event without a path.
+    overrides
+        Source channel name to type, where the file is wrong.
+    methodology
+        (covariate, value, origin), names from `eegfm_lake.schema.COVARIATES`.
+    line_freq_hz
+        Declared mains frequency; None lets the chain detect it.
+    label, target
+        Of the whole recording.
+    """
+
+    path: Path
+    rel: str
+    recording_id: str
+    person: Person
+    session: str | None = None
+    task: str | None = None
+    run: str | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    methodology: tuple[tuple[str, str, str], ...] = ()
+    line_freq_hz: float | None = None
+    label: str | None = None
+    target: float | None = None
+    official_split: str | None = None
+
+    def __post_init__(self) -> None:
+        for covariate, _, origin in self.methodology:
+            if covariate not in schema.COVARIATES or origin not in schema.ORIGINS:
+                raise EegfmError(
+                    f"{self.rel}: methodology ({covariate}, {origin}) is outside the vocabulary; covariates: "
+                    f"{', '.join(schema.COVARIATES)}; origins: {', '.join(schema.ORIGINS)}"
+                )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A data set that eegfm knows how to ingest.
+
+    Attributes
+    ----------
+    people, hours
+        What the whole data set holds; None where it is not known.
+    access
+        ``open``, ``agreement`` (each user signs one) or ``simulated``.
+    verified
+        True where the recipe has run on the real files.
+    layout_source
+        Where the layout and the labels are documented.
+    namespace
+        Prefix of the people's ids, shared by data sets that share people.
+    plan
+        Source root to jobs, in a stable order. Reads names and tables, never samples.
+    download
+        Target folder to the folder that then holds the files; None where the user fetches them.
+    start_time_note
+        Why the recordings' start time is not kept.
+    """
+
+    id: str
+    version: str
+    title: str
+    people: int | None
+    hours: float | None
+    task: str
+    licence: str
+    citation: str
+    access: str
+    verified: bool
+    layout_source: str
+    namespace: str
+    plan: Callable[[Path], list[Job]]
+    download: Callable[[Path], Path] | None = None
+    start_time_note: str = "dropped: a date can help to identify a person"
+
+    def __post_init__(self) -> None:
+        if not _ID.match(self.id) or self.access not in ACCESS:
+            raise EegfmError(
+                f"recipe {self.id!r}: the id must match {_ID.pattern}, access be one of {', '.join(ACCESS)}"
+            )
+
+
+def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[str]]]:
+    """Files at any depth whose name matches, as (path below root with forward slashes, match), sorted.
+
+    Links to folders are not followed: a loop would never end.
+    """
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            if match := pattern.fullmatch(name):
+                found.append(((Path(folder) / name).relative_to(root).as_posix(), match))
+    return sorted(found, key=lambda one: one[0])

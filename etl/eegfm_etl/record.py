@@ -1,0 +1,211 @@
+"""What the chain did and found, in the shape of the lake's tables."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eegfm_etl import quality
+from eegfm_etl.channels import ChannelPlan
+from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, SHORTEST_NOTCHED_S, Kernel
+from eegfm_etl.measure import SourceFigures
+from eegfm_etl.resample import PASSBAND
+from eegfm_etl.spectra import FREQS_HZ
+from eegfm_etl.store import Plan, Tally, median_or_none
+from eegfm_lake import electrodes
+from eegfm_lake.schema import BLOCK_S
+
+VERSION = "1"
+"""Raised whenever the same source would be stored differently."""
+
+PLAUSIBLE_UV = (0.5, 300.0)
+"""Physiological range of the median EEG channel's robust standard deviation."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of a recording once it is stored."""
+
+    plan: Plan
+    figures: SourceFigures
+    tally: Tally
+    channels: Sequence[ChannelPlan]  # of the source, stored or not
+    hardware_band: tuple[float | None, float | None]
+    zeros_cut: int
+    segments_found: int
+
+
+def segment_rows(facts: Facts) -> list[dict[str, Any]]:
+    """Shape the stored segments like schema.SEGMENTS."""
+    plan, rows, sample, block = facts.plan, [], 0, 0
+    for segment in plan.segments:
+        samples = plan.ratio.stored(segment.samples)
+        rows.append(
+            {"start_s": segment.start_s, "first_sample": sample, "samples": samples, "first_block": block}
+        )
+        sample, block = sample + samples, block - (-samples // plan.block)
+    return rows
+
+
+def channel_rows(facts: Facts) -> list[dict[str, Any]]:
+    """Shape every source channel like schema.CHANNELS, the stored ones first and in the file's order."""
+    scales, verdicts = facts.tally.scale_uv(facts.plan.steps_uv), _verdicts(facts)
+    longest = int(np.argmax([segment.samples for segment in facts.plan.segments]))
+    rows = []
+    for row, channel in enumerate(facts.plan.stored):
+        low, high = _band(channel, facts.plan.kernels[longest][row], facts.hardware_band)
+        rows.append(
+            _channel_row(channel)
+            | {
+                "band_low": low,
+                "band_high": high,
+                "step": float(facts.plan.steps_uv[row]),
+                "status": "bad" if verdicts[row] else "good",
+                "reasons": [*channel.reasons, *verdicts[row]],
+                "clipped_samples": int(facts.tally.clipped[row]),
+                "scale_uv": float(scales[row]),
+            }
+        )
+    return rows + [_channel_row(channel) for channel in facts.channels if channel.status != "good"]
+
+
+def chain(facts: Facts) -> dict[str, Any]:
+    """Shape the chain's steps, in their order and with their parameters, like schema.CHAIN."""
+    plan = facts.plan
+    amplitude_uv = median_or_none(np.array([block["amplitude_uv"] or np.nan for block in facts.tally.blocks]))
+    low, high = PLAUSIBLE_UV
+    steps = {
+        "segments": {
+            "found": facts.segments_found,
+            "stored": len(plan.segments),
+            "trailing_zeros_cut": facts.zeros_cut,
+        },
+        "channels": {
+            "electrodes_version": electrodes.VERSION,
+            "template": electrodes.TEMPLATE,
+            "stored": len(plan.stored),
+            "left_out": len(facts.channels) - len(plan.stored),
+        },
+        "units": {
+            "amplitude_uv": amplitude_uv,
+            "plausible": amplitude_uv is not None and low <= amplitude_uv <= high,
+        },
+        "line_frequency": {"hz": plan.line_freq_hz, "origin": plan.line_freq_origin or "unknown"},
+        "source_quality": {"block_s": BLOCK_S},
+        "resample": {
+            "from_hz": plan.rate_hz,
+            "to_hz": plan.profile.rate_hz,
+            "up": plan.ratio.up,
+            "down": plan.ratio.down,
+            "method": "polyphase, zero phase, Kaiser 5",
+        },
+        "filter": _filter_params(plan),
+        "stored_quality": {
+            "uncorrelated_below": quality.UNCORRELATED,
+            "noisy_above": quality.NOISY_RATIO,
+            "clipped_above": quality.CLIPPED_SHARE,
+            "bad_share": quality.BAD_SHARE,
+        },
+        "quantise": {"type": "int16", "largest_step_uv": float(plan.steps_uv.max())},
+    }
+    return {
+        "version": f"{plan.profile.name}/{VERSION}",
+        "steps": [
+            {"name": name, "params": json.dumps(params, sort_keys=True)} for name, params in steps.items()
+        ],
+    }
+
+
+def spectrum(facts: Facts) -> dict[str, Any]:
+    """Shape the median spectrum over good EEG channels, before and after, like schema.SPECTRUM."""
+    verdicts = _verdicts(facts)
+    good = np.array([row for row in facts.plan.comparable if not verdicts[row]], dtype=np.int64)
+    rows = good if len(good) else facts.plan.comparable
+    return {
+        "freqs_hz": FREQS_HZ.tolist(),
+        "before_uv2_hz": _none_for_nan(facts.figures.spectrum.median(rows)),
+        "after_uv2_hz": _none_for_nan(facts.tally.spectrum.median(rows)),
+    }
+
+
+def _verdicts(facts: Facts) -> list[list[str]]:
+    """Why each stored channel is bad: the faults of more than a third of its time."""
+    total_s = sum(block["samples"] for block in facts.tally.blocks) / facts.plan.profile.rate_hz
+    bad = facts.tally.faulty_s > quality.BAD_SHARE * total_s
+    return [
+        [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
+    ]
+
+
+def _band(
+    channel: ChannelPlan, kernel: Kernel, hardware: tuple[float | None, float | None]
+) -> tuple[float, float]:
+    """Give the band that is truly there: source ∩ hardware ∩ chain."""
+    lows = [kernel.high_pass_hz, hardware[0]]
+    highs = [kernel.low_pass_hz, hardware[1], PASSBAND * channel.source_rate / 2]
+    return max((low for low in lows if low), default=0.0), min(high for high in highs if high)
+
+
+def _channel_row(channel: ChannelPlan) -> dict[str, Any]:
+    x, y, z = channel.position or (None, None, None)
+    return {
+        "name": channel.name,
+        "source_name": channel.source_name,
+        "type": channel.type,
+        "x": x,
+        "y": y,
+        "z": z,
+        "position_origin": channel.position_origin,
+        "region": channel.region,
+        "source_rate": channel.source_rate,
+        "band_low": None,
+        "band_high": None,
+        "step": None,
+        "status": channel.status,
+        "reasons": list(channel.reasons),
+        "anode": channel.anode,
+        "cathode": channel.cathode,
+        "clipped_samples": None,
+        "scale_uv": None,
+    }
+
+
+def _filter_params(plan: Plan) -> dict[str, Any]:
+    """Describe the kernel of each type, and which segments were too short for it."""
+    longest = int(np.argmax([segment.samples for segment in plan.segments]))
+    types: dict[str, Any] = {}
+    for channel, kernel in zip(plan.stored, plan.kernels[longest], strict=True):
+        types[channel.type] = {
+            "high_pass_hz": kernel.high_pass_hz,
+            "low_pass_hz": kernel.low_pass_hz,
+            "notches_hz": list(kernel.notches_hz),
+            "half_kernel_s": kernel.half / plan.profile.rate_hz,
+        }
+    seconds = [segment.samples / plan.rate_hz for segment in plan.segments]
+    return {
+        "design": "mne firwin, Hamming, zero phase, merged",
+        "types": types,
+        "left_out": _left_out(plan),
+        "detrended_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_HIGH_PASSED_S],
+        "not_notched_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_NOTCHED_S],
+    }
+
+
+def _left_out(plan: Plan) -> list[str]:
+    """Name the filters that the source's band makes impossible, or needless."""
+    nyquist_hz = min(channel.source_rate for channel in plan.stored) / 2
+    missing = []
+    if nyquist_hz <= plan.profile.low_pass_hz:
+        missing.append(f"low-pass {plan.profile.low_pass_hz:g} Hz: a source ends at {nyquist_hz:g} Hz")
+    line_hz = plan.line_freq_hz
+    if line_hz is None:
+        missing.append("notch: line frequency unknown")
+    elif line_hz < plan.profile.low_pass_hz and nyquist_hz < line_hz + 2:
+        missing.append(f"notch {line_hz:g} Hz: a source ends at {nyquist_hz:g} Hz")
+    return missing
+
+
+def _none_for_nan(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

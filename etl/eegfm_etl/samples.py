@@ -1,0 +1,142 @@
+"""Source samples: who gives them, in which segments, and which of them are no signal."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+_IN_MEMORY_BYTES = 256 * 2**20
+
+
+class SampleSource(Protocol):
+    """Whatever can give source samples: a reader process, or an array."""
+
+    @property
+    def rate_hz(self) -> float:
+        """Sampling rate."""
+        ...
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per channel."""
+        ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Give samples start to stop of every source channel: (C, stop - start) float64 µV."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Samples that are already in memory.
+
+    Parameters
+    ----------
+    data_uv : np.ndarray, shape (C, N)
+        µV.
+    rate_hz : float
+    """
+
+    data_uv: np.ndarray
+    rate_hz: float
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per channel."""
+        return self.data_uv.shape[1]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Give samples start to stop of every channel."""
+        return np.asarray(self.data_uv[:, start:stop], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An uninterrupted stretch of the source."""
+
+    start_s: float  # from the recording's first sample, gaps included
+    first: int  # source samples
+    stop: int
+
+    @property
+    def samples(self) -> int:
+        """Source samples per channel."""
+        return self.stop - self.first
+
+
+def picked(source: SampleSource, rows: Sequence[int], chunk: int) -> SampleSource:
+    """Leave only some channels of a source, in memory if they fit there: then it is read once.
+
+    Parameters
+    ----------
+    source : SampleSource
+    rows : sequence of int
+        Source channels to keep, in the order wanted.
+    chunk : int
+        Samples read at once.
+    """
+    part = _Picked(source, np.asarray(rows))
+    if len(rows) * source.n_samples * 8 > _IN_MEMORY_BYTES:
+        return part
+    data_uv = np.empty((len(rows), source.n_samples))
+    for start in range(0, source.n_samples, chunk):
+        stop = min(start + chunk, source.n_samples)
+        data_uv[:, start:stop] = part.read(start, stop)
+    return ArraySource(data_uv, source.rate_hz)
+
+
+def chunks(source: SampleSource, segment: Segment, chunk: int) -> Iterator[np.ndarray]:
+    """Read a segment piece by piece: (C, at most chunk) float64 µV."""
+    for start in range(segment.first, segment.stop, chunk):
+        yield source.read(start, min(start + chunk, segment.stop))
+
+
+def without_trailing_zeros(source: SampleSource, segments: Sequence[Segment]) -> tuple[list[Segment], int]:
+    """Cut the samples at the recording's end that are exactly zero in all channels: padding, no signal.
+
+    Parameters
+    ----------
+    source : SampleSource
+    segments : sequence of Segment
+        In time's order.
+
+    Returns
+    -------
+    segments : list of Segment
+        The last one shortened; those that were nothing but zeros are gone.
+    cut : int
+        Source samples cut.
+    """
+    kept, cut = list(segments), 0
+    step = max(1, round(source.rate_hz))
+    while kept:
+        last = kept.pop()
+        stop = last.stop
+        while stop > last.first:
+            start = max(last.first, stop - step)
+            signal = np.flatnonzero((source.read(start, stop) != 0).any(axis=0))
+            if signal.size:
+                stop = start + int(signal[-1]) + 1
+                kept.append(replace(last, stop=stop))
+                return kept, cut + last.stop - stop
+            stop = start
+        cut += last.samples
+    return kept, cut
+
+
+@dataclass(frozen=True)
+class _Picked:
+    source: SampleSource
+    rows: np.ndarray
+
+    @property
+    def rate_hz(self) -> float:
+        return self.source.rate_hz
+
+    @property
+    def n_samples(self) -> int:
+        return self.source.n_samples
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return np.asarray(self.source.read(start, stop), dtype=np.float64)[self.rows]

@@ -1,0 +1,97 @@
+"""Spectra in bins of 0.5 Hz, and the two ratios that tell hum and muscle from EEG."""
+
+import numpy as np
+from scipy import fft
+
+FREQS_HZ = np.arange(0.5, 100.5, 0.5)
+"""Frequencies of every stored spectrum."""
+
+LINE_CANDIDATES_HZ = (50.0, 60.0)
+
+_SHORTEST_S = 2.0  # shorter blocks have no spectrum
+
+
+def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Power spectral density in bins of 0.5 Hz: one Hann window over the block.
+
+    Returns
+    -------
+    np.ndarray, shape (C, F)
+        µV²/Hz at `FREQS_HZ`; NaN above the Nyquist frequency and for blocks under 2 s.
+    """
+    n_channels, n = block_CN.shape
+    psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
+    if n < _SHORTEST_S * rate_hz:
+        return psd_CF
+    window = np.hanning(n).astype(np.float32)
+    centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)
+    power = np.abs(fft.rfft(centred * window, axis=1)) ** 2 * (2 / (rate_hz * (window**2).sum()))
+    edges = np.searchsorted(
+        np.arange(power.shape[1]) * rate_hz / n, np.append(FREQS_HZ - 0.25, FREQS_HZ[-1] + 0.25)
+    )
+    widths = np.diff(edges)
+    known = (widths > 0) & (rate_hz / 2 >= FREQS_HZ + 0.25)
+    sums = np.cumsum(np.pad(power, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
+    psd_CF[:, known] = (sums[:, edges[1:][known]] - sums[:, edges[:-1][known]]) / widths[known]
+    return psd_CF
+
+
+def line_ratio(psd_CF: np.ndarray, line_hz: float) -> np.ndarray:
+    """Power at the line frequency over the median power 2 to 6 Hz beside it.
+
+    Returns
+    -------
+    np.ndarray, shape (C,)
+        NaN where the line lies outside the source's band.
+    """
+    distance = np.abs(FREQS_HZ - line_hz)
+    peak = _at(psd_CF, distance <= 0.5).max(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return peak / np.median(_at(psd_CF, (distance >= 2) & (distance <= 6)), axis=-1)
+
+
+def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
+    """Amplitude above 50 Hz over amplitude at 1 to 50 Hz, surroundings of 50 and 60 Hz left out.
+
+    Returns
+    -------
+    np.ndarray, shape (C,)
+        NaN where the source's band ends below 55 Hz.
+    """
+    top = min(0.84 * nyquist_hz, 100.0)
+    if top < 55.0:
+        return np.full(psd_CF.shape[:-1], np.nan)
+    clear = np.all([np.abs(FREQS_HZ - line) > 2 for line in LINE_CANDIDATES_HZ], axis=0)
+    upper = _at(psd_CF, clear & (FREQS_HZ > 50) & (top >= FREQS_HZ)).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(upper / _at(psd_CF, clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)).sum(axis=-1))
+
+
+def _at(psd_CF: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    known = bins & np.isfinite(psd_CF).all(axis=tuple(range(psd_CF.ndim - 1)))
+    return psd_CF[..., known] if known.any() else np.full((*psd_CF.shape[:-1], 1), np.nan)
+
+
+class SpectrumMean:
+    """Mean of many blocks' spectra; a block without a spectrum does not count.
+
+    Parameters
+    ----------
+    n_channels : int
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        self._sum_CF = np.zeros((n_channels, len(FREQS_HZ)))
+        self._blocks = 0
+
+    def add(self, psd_CF: np.ndarray) -> None:
+        """Count a block's spectrum, shape (C, F)."""
+        if np.isfinite(psd_CF).any():
+            self._sum_CF += psd_CF
+            self._blocks += 1
+
+    def median(self, rows: np.ndarray) -> np.ndarray:
+        """Give the median over some channels, shape (F,): µV²/Hz, NaN where unknown."""
+        if self._blocks == 0 or len(rows) == 0:
+            return np.full(len(FREQS_HZ), np.nan)
+        return np.median(self._sum_CF[rows] / self._blocks, axis=0)

@@ -1,0 +1,237 @@
+"""The second pass: resample, filter, judge, quantise and write, block by block."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import signal
+
+from eegfm_etl import quality
+from eegfm_etl.channels import ChannelPlan
+from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, TYPE_BANDS, Kernel, filtered
+from eegfm_etl.measure import SourceFigures
+from eegfm_etl.resample import Resampling, resampled
+from eegfm_etl.samples import SampleSource, Segment, chunks
+from eegfm_etl.spectra import SpectrumMean, spectrum
+from eegfm_etl.tape import Frames, in_pieces
+from eegfm_lake.schema import BLOCK_S, Profile
+from eegfm_lake.signals import SignalFile, SignalWriter
+
+_INT16 = 32767
+_HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed before the second pass."""
+
+    profile: Profile
+    rate_hz: float  # of the source
+    stored: list[ChannelPlan]
+    segments: list[Segment]
+    ratio: Resampling
+    line_freq_hz: float | None
+    line_freq_origin: str | None
+    kernels: list[list[Kernel]]  # per segment, per stored channel
+    steps_uv: np.ndarray
+
+    @property
+    def block(self) -> int:
+        """Stored samples of a block."""
+        return round(BLOCK_S * self.profile.rate_hz)
+
+    @property
+    def eeg(self) -> np.ndarray:
+        """Rows of the stored EEG channels."""
+        return np.flatnonzero([channel.type == "eeg" for channel in self.stored])
+
+    @property
+    def comparable(self) -> np.ndarray:
+        """Rows of the EEG channels that are judged against each other: those with one reference, else all."""
+        one_reference = [row for row in self.eeg if self.stored[row].anode is None]
+        return np.array(one_reference, dtype=np.int64) if one_reference else self.eeg
+
+
+@dataclass
+class Tally:
+    """What the second pass counts while it writes."""
+
+    spectrum: SpectrumMean
+    histogram: np.ndarray  # (C, 2 * _HISTOGRAM + 1) stored values, the outermost bins take the rest
+    clipped: np.ndarray  # (C,) samples saturated by quantisation
+    faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
+    blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
+    signal_file: SignalFile | None = None
+
+    @classmethod
+    def of(cls, n_channels: int) -> "Tally":
+        """Begin to count."""
+        return cls(
+            SpectrumMean(n_channels),
+            np.zeros((n_channels, 2 * _HISTOGRAM + 1), dtype=np.int64),
+            np.zeros(n_channels, dtype=np.int64),
+            np.zeros((len(quality.REASONS), n_channels)),
+        )
+
+    def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
+        """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
+        values = np.arange(-_HISTOGRAM, _HISTOGRAM + 1)
+        scales = []
+        for counts in self.histogram:
+            middle = values[np.searchsorted(counts.cumsum(), counts.sum() / 2)]
+            order = np.argsort(np.abs(values - middle), kind="stable")
+            half = np.searchsorted(counts[order].cumsum(), counts.sum() / 2)
+            scales.append(1.4826 * abs(values[order[half]] - middle))
+        return np.array(scales) * steps_uv
+
+
+def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, chunk: int) -> Tally:
+    """Write the signal file of a recording.
+
+    Parameters
+    ----------
+    source : SampleSource
+        Only the channels to be stored.
+    plan : Plan
+    figures : SourceFigures
+        Of the same source.
+    out : Path
+        The signal file to write.
+    chunk : int
+        Samples read at once.
+
+    Returns
+    -------
+    Tally
+    """
+    tally = Tally.of(len(plan.stored))
+    positions = np.array([channel.position or (np.nan,) * 3 for channel in plan.stored])
+    near = quality.neighbours(positions[plan.comparable])
+    names = [channel.name for channel in plan.stored]
+    with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
+        first = 0
+        for index, segment in enumerate(plan.segments):
+            total = plan.ratio.stored(segment.samples)
+            frames = harmonised_frames(source, plan, index, figures.offsets_uv[index], chunk)
+            for start, filtered_CN in enumerate(in_pieces(frames, plan.block, total)):
+                stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
+                judged = _judge(stored_CN, plan, figures, len(tally.blocks), near, tally)
+                writer.write_block(stored_CN, judged.columns)
+                tally.blocks.append(
+                    _block_row(judged, plan, segment.start_s + start * BLOCK_S, first, stored_CN)
+                )
+                first += stored_CN.shape[1]
+        tally.signal_file = writer.close()
+    return tally
+
+
+def harmonised_frames(
+    source: SampleSource, plan: Plan, index: int, offset_uv: np.ndarray, chunk: int
+) -> Iterator[np.ndarray]:
+    """Resample and filter one segment; a short one is detrended where it would have been high-passed.
+
+    Yields
+    ------
+    np.ndarray, shape (C, n), float32
+        µV at the profile's rate.
+    """
+    segment, kernels = plan.segments[index], plan.kernels[index]
+    total = plan.ratio.stored(segment.samples)
+    centred = _centred(chunks(source, segment, chunk), offset_uv)
+    frames: Frames = resampled(centred, plan.ratio, segment.samples)
+    if segment.samples < SHORTEST_HIGH_PASSED_S * plan.rate_hz:
+        frames = [_detrended(np.concatenate(list(frames), axis=1), plan.stored)]
+    return filtered(frames, kernels, total)
+
+
+def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
+    """float32 keeps what is left once the offset is gone; samples that are no number become the offset."""
+    for frame in frames:
+        centred = frame - offset_uv[:, None]
+        yield np.nan_to_num(centred, nan=0.0, posinf=0.0, neginf=0.0, copy=False).astype(np.float32)
+
+
+def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
+    rows = [row for row, channel in enumerate(stored) if TYPE_BANDS.get(channel.type, (0.0,))[0] is not None]
+    samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
+    return samples_CN
+
+
+def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> np.ndarray:
+    units = np.rint(samples_CN / steps_uv[:, None].astype(np.float32))
+    tally.clipped += (np.abs(units) > _INT16).sum(axis=1)
+    stored_CN = np.clip(units, -_INT16, _INT16).astype(np.int16)
+    bins = np.clip(stored_CN, -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
+    bins += np.arange(len(bins))[:, None] * tally.histogram.shape[1]
+    tally.histogram += np.bincount(bins.ravel(), minlength=tally.histogram.size).reshape(
+        tally.histogram.shape
+    )
+    return stored_CN
+
+
+@dataclass(frozen=True)
+class _Judged:
+    columns: dict[str, np.ndarray]  # the quality columns of schema.SIGNAL
+    bad_share: float  # of the EEG channels
+
+
+def _judge(
+    stored_CN: np.ndarray,
+    plan: Plan,
+    figures: SourceFigures,
+    block: int,
+    near: list[np.ndarray],
+    tally: Tally,
+) -> _Judged:
+    """Judge a block on its source figures and its stored samples; short blocks only by the source."""
+    source = figures.blocks[block]
+    uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
+    psd_CF = spectrum(uv_CN, plan.profile.rate_hz)
+    tally.spectrum.add(psd_CF)
+    clipped_share = figures.clipped_share[block]
+    amplitude_uv = quality.robust_sd(uv_CN)
+    correlation = np.full(len(uv_CN), np.nan)
+    rows = plan.comparable
+    if np.isfinite(psd_CF).any() and len(rows):
+        correlation[rows] = quality.neighbour_correlation(uv_CN[rows], ~source.flat[rows], near)
+    found = quality.faults(source, clipped_share, amplitude_uv, correlation, rows)
+    tally.faulty_s += found * (stored_CN.shape[1] / plan.profile.rate_hz)
+    bad = found.any(axis=0)
+    columns = {
+        "flat": source.flat,
+        "clipped_share": clipped_share,
+        "line_ratio": figures.line_ratio(block, plan.line_freq_hz),
+        "high_freq_ratio": source.high_freq,
+        "amplitude_uv": amplitude_uv,
+        "correlation": correlation,
+        "good": ~bad,
+    }
+    return _Judged(columns, float(bad[plan.eeg].mean()) if len(plan.eeg) else 0.0)
+
+
+def _block_row(
+    judged: _Judged, plan: Plan, start_s: float, first: int, stored_CN: np.ndarray
+) -> dict[str, Any]:
+    """Shape a block's figures over the EEG channels like an element of schema.BLOCKS."""
+    columns = {name: values[plan.eeg] for name, values in judged.columns.items()}
+    return {
+        "start_s": start_s,
+        "first_sample": first,
+        "samples": stored_CN.shape[1],
+        "flat_share": float(columns["flat"].mean()) if len(plan.eeg) else None,
+        "clipped_share": float(columns["clipped_share"].max()) if len(plan.eeg) else None,
+        "line_ratio": median_or_none(columns["line_ratio"]),
+        "high_freq_ratio": median_or_none(columns["high_freq_ratio"]),
+        "amplitude_uv": median_or_none(columns["amplitude_uv"]),
+        "correlation": median_or_none(columns["correlation"]),
+        "bad_channels": int((~columns["good"]).sum()),
+        "good": judged.bad_share <= quality.BLOCK_BAD_SHARE,
+    }
+
+
+def median_or_none(values: np.ndarray) -> float | None:
+    """Median of the values that are known; None where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else None

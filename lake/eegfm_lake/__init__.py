@@ -1,0 +1,1 @@
+"""Ground floor: contracts and storage of the lake."""

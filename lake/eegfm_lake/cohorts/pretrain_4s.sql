@@ -1,0 +1,7 @@
+-- Clean windows of 4 s from every data set, to pre-train on
+-- A window is taken every stride_s seconds; simulated people count as people here.
+-- :param stride_s=4 seconds from one window's start to the next
+-- :param dataset=* data sets to take, '*' for anything
+SELECT recording_id, start, seconds
+FROM windows(4, $stride_s)
+WHERE dataset GLOB $dataset AND clean(recording_id, start, seconds)

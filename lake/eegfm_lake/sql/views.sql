@@ -1,0 +1,84 @@
+-- What SQL sees. `recordings_rows` and `failures_rows` are the live files of the two tables.
+-- Lists are unnested in SELECT, never in FROM: a lateral join takes ten times as long.
+
+CREATE VIEW recordings AS
+SELECT
+    recording_id, profile, dataset, session, task, run, person, same_as,
+    age, sex, handedness, diagnosis, phenotype,
+    label, target, official_split, duration_s,
+    signal.rate AS rate, signal.samples AS samples, len(segments) AS segments,
+    len(list_filter(channels, lambda c: c.type = 'eeg' AND c.status <> 'dropped')) AS eeg_channels,
+    len(list_filter(channels, lambda c: c.status = 'bad')) AS bad_channels,
+    len(events) AS events,
+    len(list_filter(blocks, lambda b: b.good)) / len(blocks) AS good_share,
+{common_covariates}
+    licence, citation,
+    source.path AS source_path, source.sha256 AS source_sha256, source.bytes AS source_bytes,
+    source.format AS source_format, source.reader AS source_reader, source.start_time AS start_time,
+    chain.version AS chain_version, trailing_zeros_cut,
+    ingest.id AS ingest_id, ingest.time AS ingest_time,
+    ingest.recipe AS recipe, ingest.version AS recipe_version
+FROM recordings_rows;
+
+CREATE VIEW people AS
+SELECT
+    person, list(DISTINCT dataset ORDER BY dataset) AS datasets,
+    any_value(same_as) AS same_as, any_value(age) AS age, any_value(sex) AS sex,
+    any_value(handedness) AS handedness, any_value(diagnosis) AS diagnosis,
+    count(*) AS recordings, sum(duration_s) / 3600 AS hours
+FROM recordings_rows
+GROUP BY person;
+
+CREATE VIEW failures AS
+SELECT
+    f.dataset, f.path, f.sha256, f.bytes, f.recording_id, f.profile, f.step, f.reason, f.detail,
+    f.ingest.id AS ingest_id, f.ingest.time AS ingest_time
+FROM failures_rows AS f
+ANTI JOIN recordings_rows AS r
+    ON f.dataset = r.dataset AND f.profile = r.profile AND f.path = r.source.path
+    AND (f.sha256 = r.source.sha256 OR coalesce(r.ingest.time > f.ingest.time, false));
+
+CREATE VIEW datasets AS
+SELECT
+    dataset, coalesce(people, 0) AS people, coalesce(recordings, 0) AS recordings, coalesce(hours, 0) AS hours,
+    coalesce(failures, 0) AS failures, licences, citations
+FROM (
+    SELECT
+        dataset, count(DISTINCT person) AS people, count(*) AS recordings, sum(duration_s) / 3600 AS hours,
+        list(DISTINCT licence ORDER BY licence) AS licences, list(DISTINCT citation ORDER BY citation) AS citations
+    FROM recordings_rows
+    GROUP BY dataset
+)
+FULL JOIN (SELECT dataset, count(*) AS failures FROM failures GROUP BY dataset) USING (dataset);
+
+CREATE VIEW channels AS
+SELECT recording_id, profile, dataset, person, unnest(channels, max_depth := 2)
+FROM recordings_rows;
+
+CREATE VIEW events AS
+SELECT
+    recording_id, profile, dataset, person, session, task, run,
+    unnest(range(len(events))) AS event, unnest(events, max_depth := 2)
+FROM recordings_rows;
+
+CREATE VIEW blocks AS
+SELECT
+    recording_id, profile, dataset, person,
+    unnest(range(len(blocks))) AS block, unnest(blocks, max_depth := 2)
+FROM recordings_rows;
+
+CREATE VIEW methodology AS
+SELECT recording_id, profile, dataset, person, unnest(methodology, max_depth := 2)
+FROM recordings_rows;
+
+-- What the macro `clean` looks up. Names that no query uses: a macro's argument `recording_id` would otherwise be
+-- taken for the column of this view.
+CREATE VIEW block_quality AS
+SELECT
+    recording_id AS quality_recording, profile AS quality_profile,
+    list_transform(segments, lambda s: {
+        'start_s': s.start_s, 'seconds': s.samples / signal.rate,
+        'good': list_transform(list_slice(blocks, s.first_block + 1, s.first_block
+            + CAST(ceil(s.samples / signal.rate / 10 - 1e-9) AS BIGINT)), lambda b: b.good)
+    }) AS quality_segments
+FROM recordings_rows;

@@ -1,0 +1,83 @@
+"""``datasets`` and ``ingest``: what eegfm knows how to read, and reading it."""
+
+import argparse
+
+from eegfm.commands.output import print_columns
+from eegfm.commands.verb import Verb
+
+
+def datasets(options: argparse.Namespace) -> None:
+    """Print `eegfm_etl.recipes.RECIPES`, one line a data set."""
+    from eegfm_etl.recipes import RECIPES
+
+    recipes = [RECIPES[name] for name in sorted(RECIPES)]
+    print_columns(
+        ["id", "people", "hours", "access", "verified", "licence", "task"],
+        [
+            [r.id, r.people, r.hours, r.access, "yes" if r.verified else "no", r.licence, r.task]
+            for r in recipes
+        ],
+    )
+
+
+def ingest(options: argparse.Namespace) -> None:
+    """Run `eegfm_etl.ingest.ingest`, which says what it does."""
+    from eegfm_etl.ingest import ingest as run_ingest
+
+    report = run_ingest(
+        options.lake,
+        options.id,
+        source=options.source,
+        only=tuple(options.only),
+        workers=options.workers,
+        scheduler=options.scheduler,
+        retry_failed=options.retry_failed,
+        rehash=options.rehash,
+        list_only=options.list,
+    )
+    if report.failed:
+        print('why they failed: eegfm sql "SELECT path, step, reason FROM failures"')
+
+
+def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="a data set that `eegfm datasets` lists")
+    parser.add_argument("--source", metavar="DIR", help="folder of its files (default: download them)")
+    parser.add_argument("--list", action="store_true", help="say what would be read, and write nothing")
+    parser.add_argument(
+        "--only",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="only these paths; may be repeated",
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=0, help="processes; 0: a plain loop (default)"
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    parser.add_argument("--retry-failed", action="store_true", help="read again what failed before")
+    parser.add_argument("--rehash", action="store_true", help="compare contents, not only sizes")
+
+
+VERBS = (
+    Verb(
+        "datasets",
+        "list the data sets eegfm can read: people, hours, task, licence, access",
+        datasets,
+        ("eegfm datasets",),
+        '"verified" says that the declaration was tried against the original files.',
+    ),
+    Verb(
+        "ingest",
+        "read a data set, harmonise it and put it into the lake",
+        ingest,
+        (
+            "eegfm ingest simulated --source data/simulated",
+            "eegfm ingest eegmmidb --source ~/eegmmidb --only '*R04.edf' --only '*R08.edf' --workers 4",
+            "eegfm ingest eegmmidb --source ~/eegmmidb --list",
+            "eegfm ingest eegmmidb                      (downloads what is missing)",
+        ),
+        "Interrupted or killed, the same command goes on: what is in the lake already is skipped. A file\n"
+        "that cannot be read becomes a row of the view `failures` with its reason, and harms no other.",
+        _ingest_arguments,
+    ),
+)

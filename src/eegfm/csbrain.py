@@ -1,0 +1,248 @@
+"""CSBrain with braindecode's face: the encoder of :mod:`eegfm.model` as a model that its library knows."""
+
+# Names are evaluated by braindecode's configuration and by TorchScript: no postponed annotations here.
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eegfm.model.encoder import Encoder
+from eegfm.model.heads import Pooling
+from eegfm.model.layout import Layout, layout_of
+from eegfm.model.presets import preset as preset_config
+from eegfm.model.resample import Resample
+from eegfm.torchaudio_cpu import import_torchaudio
+from eegfm_lake import electrodes
+from eegfm_lake.errors import UsageError
+
+import_torchaudio()
+from braindecode.models.base import EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
+
+NEAREST_M, FARTHEST_M = 0.03, 0.3
+
+
+class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
+    r"""**C**\ ross-scale **S**\ patiotemporal **Brain** foundation model from Zhou et al. (2025) [Zhou2025]_.
+
+    :bdg-danger:`Foundation Model` :bdg-info:`Attention/Transformer`
+
+    .. versionadded:: 0.1
+
+    Reads windows of any montage and any length. Electrodes enter by their positions on the head, never by their
+    index: permuting channels together with ``chs_info`` changes nothing.
+
+    .. rubric:: Architecture Overview
+
+    Windows :math:`x \in \mathbb{R}^{C \times T}` in µV are divided by ``scale_uv``, brought to 200 Hz, and cut into
+    patches. With :math:`h_{cp} \in \mathbb{R}^{d}` for electrode :math:`c` and patch :math:`p`:
+
+    .. math::
+
+        h_{cp} &= \mathrm{LN}\Big(\mathrm{conv}(x_{cp}) +
+        W \log\big(1 + \big|\textstyle\sum_{c'} A_{k}(r_c, r_{c'})\,\hat{x}_{c'p}\big|^2\big)\Big)
+        + e(r_c, t_p) \\
+        h &\leftarrow h + \mathrm{temporal}(h), \quad h \leftarrow h + \mathrm{spatial}(h) \\
+        h &\leftarrow h + \mathrm{attention}_\mathrm{windows}(h), \quad
+        h \leftarrow h + \mathrm{attention}_\mathrm{regions}(h), \quad h \leftarrow h + \mathrm{FFN}(h)
+
+    where :math:`\hat{x}` is the patch's spectrum, :math:`A_k` the linear spatial mix, and :math:`r` positions.
+
+    .. rubric:: Macro Components
+
+    - ``CSBrain.resample`` (:class:`eegfm.model.resample.Resample`)
+
+      **Operations**: polyphase windowed-sinc interpolation to 200 Hz; nothing at 200 Hz.
+
+    - ``CSBrain.encoder`` (:class:`eegfm.model.Encoder`)
+
+      **Operations**: patch embedding → position embedding → blocks of cross-scale tokenization, structured sparse
+      attention and feed-forward → layer normalisation.
+
+      **Role**: a token for every electrode and patch, ``(batch, n_chans, n_patches, d_model)``.
+
+    - ``CSBrain.pooling`` (:class:`eegfm.model.heads.Pooling`)
+
+      **Operations**: means over time, and over electrodes with weights that are a function of position.
+
+      **Role**: features that still tell left from right.
+
+    - ``CSBrain.final_layer`` (:class:`torch.nn.Linear`)
+
+    .. rubric:: Temporal, Spatial, and Spectral Encoding
+
+    - **Temporal**: kernels over 1, 3 and 5 patches; attention across windows; Fourier features of time.
+    - **Spatial**: filters and kernels whose weights are functions of relative position; attention between regions;
+      Fourier features of coordinates.
+    - **Spectral**: log power of every patch's spectrum, after the spatial mix, each bin standardised.
+
+    .. rubric:: Known Limitations
+
+    - An electrode that has neither a position nor a known name is read as one of unknown place: it takes no part in
+      spatial filters. A warning names such electrodes.
+    - Samples after the last full patch (less than ``stride_samples``) are not read; a window shorter than one patch
+      is an error.
+    - The published weights of the original code do not fit this class.
+
+    Parameters
+    ----------
+    preset : str
+        ``"tiny"``, ``"small"``, ``"base"`` or ``"large"``.
+    d_model, depth, heads : int, optional
+        Override the preset's width, number of blocks, attention heads.
+    patch_samples, stride_samples : int, optional
+        Length and step of patches at 200 Hz. By default 100 and 50 for windows of at most 5 s, else 200 and 200.
+    pooling : str
+        ``"position"``, ``"region"``, ``"attention"`` or ``"mean"``; see :class:`eegfm.model.heads.Pooling`.
+    scale_uv : float
+        The input is divided by it; 100 for input in µV, which is what skorch and MOABB pass on.
+    drop_prob : float
+        Dropout of residual branches and of pooled features.
+    activation : type[nn.Module]
+        Activation of the patch embedding and of the feed-forward layers, a class of :mod:`torch.nn`.
+
+    Raises
+    ------
+    eegfm_lake.errors.UsageError
+        For an unknown preset, a window shorter than a patch, an activation outside :mod:`torch.nn`.
+    ValueError
+        If ``n_chans``, ``n_times``, ``sfreq`` or ``n_outputs`` can be inferred from no argument.
+
+    Notes
+    -----
+    Positions come from ``chs_info``: ``loc[:3]`` where it is finite and 3 to 30 cm from the origin, else the
+    template position of the channel's name, else unknown.
+
+    References
+    ----------
+    .. [Zhou2025] Zhou, Y., Wu, J., Ren, Z., Yao, Z., Lu, W., Peng, K., Zheng, Q., Song, C., Ouyang, W., & Gou, C.
+       (2025). CSBrain: A Cross-scale Spatiotemporal Brain Foundation Model for EEG Decoding. arXiv:2506.23075.
+    """
+
+    def __init__(
+        self,
+        n_outputs: int | None = None,
+        n_chans: int | None = None,
+        chs_info: list[dict] | None = None,
+        n_times: int | None = None,
+        input_window_seconds: float | None = None,
+        sfreq: float | None = None,
+        *,
+        preset: str = "small",
+        d_model: int | None = None,
+        depth: int | None = None,
+        heads: int | None = None,
+        patch_samples: int | None = None,
+        stride_samples: int | None = None,
+        pooling: str = "position",
+        scale_uv: float = 100.0,
+        drop_prob: float = 0.1,
+        activation: type[nn.Module] = nn.GELU,
+    ):
+        super().__init__(
+            n_outputs=n_outputs,
+            n_chans=n_chans,
+            chs_info=chs_info,
+            n_times=n_times,
+            input_window_seconds=input_window_seconds,
+            sfreq=None if sfreq is None else float(sfreq),
+        )
+        del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
+        changes = {
+            "d_model": d_model,
+            "depth": depth,
+            "heads": heads,
+            "patch_samples": patch_samples,
+            "stride_samples": stride_samples,
+            "drop_prob": drop_prob,
+            "activation": _name_of(activation),
+        }
+        chosen = {key: value for key, value in changes.items() if value is not None}
+        config = preset_config(preset, self.input_window_seconds, **chosen)
+        self.scale_uv = scale_uv
+        self.resample = Resample(self.sfreq, config.rate_hz)
+        self.encoder = Encoder(config)
+        self.encoder.n_patches(self.resample.n_times(self.n_times))
+        self.pooling = Pooling(config, pooling)
+        self.drop = nn.Dropout(drop_prob)
+        layout = layout_of(torch.from_numpy(self._positions()), None, max(config.scales))
+        for name, tensor in zip(Layout._fields, layout, strict=True):
+            self.register_buffer(f"layout_{name}", tensor, persistent=False)
+        self.final_layer = nn.Linear(self.pooling.n_features, self.n_outputs)
+
+    def forward(self, x: Tensor, return_features: bool = False):
+        """Decode windows.
+
+        Parameters
+        ----------
+        x
+            Windows (batch, n_chans, n_times) in µV at ``sfreq``.
+        return_features
+            Return the encoder's tokens in place of logits.
+
+        Returns
+        -------
+        Tensor or dict
+            Logits (batch, n_outputs); or ``features``, (batch, n_chans, n_patches, d_model), and ``cls_token``,
+            None: the architecture has no such token.
+        """
+        layout = self._layout(x.shape[0])
+        tokens = self.encoder.encode(self.resample(x / self.scale_uv), layout)
+        logits = self.final_layer(self.drop(self.pooling(tokens, layout)))
+        if return_features:
+            if torch.jit.is_scripting():
+                return logits
+            return {"features": tokens, "cls_token": None}
+        return logits
+
+    def reset_head(self, n_outputs: int) -> None:
+        """Replace the final layer by a new one for ``n_outputs`` classes; the configuration follows."""
+        self._set_n_outputs(n_outputs)
+        weight = self.final_layer.weight
+        self.final_layer = nn.Linear(self.pooling.n_features, n_outputs).to(weight.device, weight.dtype)
+
+    def _layout(self, batch: int) -> Layout:
+        return Layout(
+            self.layout_montage_B.expand(batch),
+            self.layout_positions_MC3,
+            self.layout_known_MC,
+            self.layout_present_MC,
+            self.layout_region_MC,
+            self.layout_pool_MRC,
+            self.layout_occupied_MR,
+            self.layout_neighbours_MCN,
+            self.layout_near_MCN,
+            self.layout_operators_MJCC,
+        )
+
+    @torch.jit.unused
+    def _positions(self) -> np.ndarray:
+        positions = np.full((self.n_chans, 3), np.nan, np.float32)
+        names = [str(ch.get("ch_name", "")) for ch in self._chs_info or []]
+        for row, ch in enumerate(self._chs_info or []):
+            positions[row] = _position(ch, names[row])
+        unknown = [names[i] if names else str(i) for i in np.flatnonzero(np.isnan(positions[:, 0]))]
+        if unknown:
+            warnings.warn(
+                f"CSBrain knows no position of {len(unknown)} of {self.n_chans} channels"
+                f" ({', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}); they take no part in spatial"
+                " filters: pass chs_info with positions or 10-05 names",
+                stacklevel=3,
+            )
+        return positions
+
+
+def _position(ch: dict[str, Any], name: str) -> tuple[float, float, float] | np.ndarray:
+    """Where a channel lies: its own position if plausible, else its name's in the template, else NaN."""
+    own = np.asarray(ch.get("loc", np.full(3, np.nan)), float)[:3]
+    if own.shape == (3,) and NEAREST_M <= np.linalg.norm(own) <= FARTHEST_M:
+        return own
+    return electrodes.position(name) or np.full(3, np.nan)
+
+
+def _name_of(activation: type[nn.Module]) -> str:
+    name = activation.__name__
+    if getattr(nn, name, None) is not activation:
+        raise UsageError(f"CSBrain: found activation={activation!r}, expected a class of torch.nn such as nn.GELU")
+    return name

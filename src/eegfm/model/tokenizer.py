@@ -1,0 +1,91 @@
+"""Cross-scale spatiotemporal tokenization: kernels of several widths over patches, then over neighbours on the head.
+
+Legend: B windows, M montages, C electrodes, P patches, N neighbours, G groups of features, D width of a
+token.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eegfm.model.layout import Layout, per_window
+from eegfm.model.position import SPACE_FEATURES, space_features
+from eegfm.model.presets import EncoderConfig
+
+OFFSET_HIDDEN = 32
+GROUP_WIDTH = 8
+
+
+class TemporalTokenizer(nn.Module):
+    """Kernels over patches; the wider a kernel, the narrower its output; outputs are concatenated to d_model.
+
+    A true convolution along time of the residual stream's normalised copy (arXiv 2506.23075, cross-scale
+    temporal tokenization).
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.convolutions = nn.ModuleList(
+            nn.Linear(width * config.d_model, out)
+            for width, out in zip(config.scales, config.scale_widths, strict=True)
+        )
+        self.reach = max(config.scales) // 2
+        self.scales = list(config.scales)
+
+    def forward(self, h_BCPD: Tensor) -> Tensor:
+        """Return the tokenizer's contribution, (B, C, P, D)."""
+        z = self.norm(h_BCPD)
+        patches = z.shape[2]
+        padded = F.pad(z, [0, 0, self.reach, self.reach])
+        outputs: list[Tensor] = []
+        for i, convolution in enumerate(self.convolutions):
+            first = self.reach - self.scales[i] // 2
+            taps = [padded[:, :, first + j : first + j + patches] for j in range(self.scales[i])]
+            outputs.append(convolution(torch.cat(taps, -1)))
+        return torch.cat(outputs, -1)
+
+
+class SpatialTokenizer(nn.Module):
+    """Kernels over an electrode's nearest neighbours within its region, weighted by where they lie.
+
+    A kernel of width k joins the electrode and its k - 1 nearest; its weights are a learned function of the
+    neighbour's offset, so the same kernel fits every cap (arXiv 2506.23075, cross-scale spatial tokenization,
+    there over an electrode's index). Each scale has several such kernels, one for each group of its features.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.project = nn.Linear(config.d_model, config.d_model)
+        self.group = math.gcd(GROUP_WIDTH, *config.scale_widths)
+        taps = [k for k, width in zip(config.scales, config.scale_widths, strict=True) for _ in range(width // self.group)]
+        tap_GN = torch.arange(max(config.scales)) < torch.tensor(taps)[:, None]
+        self.register_buffer("tap_GN", tap_GN, persistent=False)
+        self.kernel = nn.Sequential(
+            nn.Linear(SPACE_FEATURES, OFFSET_HIDDEN), nn.GELU(), nn.Linear(OFFSET_HIDDEN, len(taps))
+        )
+
+    def forward(self, h_BCPD: Tensor, layout: Layout) -> Tensor:
+        """Return the tokenizer's contribution, (B, C, P, D)."""
+        batch, channels, patches, width = h_BCPD.shape
+        z = self.project(self.norm(h_BCPD)).view(batch, channels, patches, -1, self.group)
+        z_BGCX = z.permute(0, 3, 1, 2, 4).reshape(batch, -1, channels, patches * self.group)
+        kernel_BGCC = per_window(self.kernels(layout), layout.montage_B).to(z.dtype)
+        mixed = torch.matmul(kernel_BGCC, z_BGCX).view(batch, -1, channels, patches, self.group)
+        return mixed.permute(0, 2, 3, 1, 4).reshape(batch, channels, patches, width)
+
+    def kernels(self, layout: Layout) -> Tensor:
+        """Return every montage's kernels as operators, (M, G, C, C); zero where there is no neighbour."""
+        montages, channels, taps = layout.neighbours_MCN.shape
+        index = layout.neighbours_MCN.flatten(1)[..., None].expand(-1, -1, 3)
+        there = layout.positions_MC3.gather(1, index).view(montages, channels, taps, 3)
+        offset_MCN3 = there - layout.positions_MC3[:, :, None]
+        used_MCGN = layout.near_MCN[:, :, None] & self.tap_GN
+        share = torch.rsqrt(used_MCGN.sum(-1, keepdim=True).to(offset_MCN3.dtype))
+        weights_MCGN = (1 + self.kernel(space_features(offset_MCN3)).transpose(2, 3)) * used_MCGN * share
+        empty = torch.zeros([montages, channels, weights_MCGN.shape[2], channels], device=share.device, dtype=weights_MCGN.dtype)
+        columns = layout.neighbours_MCN[:, :, None].expand(-1, -1, weights_MCGN.shape[2], -1)
+        return empty.scatter_add(3, columns, weights_MCGN).transpose(1, 2)

@@ -1,0 +1,217 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eegfm.config import ModelConfig, PretrainConfig, dump_config, load_config
+from eegfm.model import load_pretrained
+from eegfm.pretrain import pretrain
+from eegfm.pretrain.setup import prepare
+from eegfm_lake.errors import EegfmError, UsageError
+from eegfm_lake.lock import read_lock
+from tests.eegfm.locks import CAP, Made, brown_noise, position, write_lock
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory):
+    made = [
+        Made(
+            person=f"made/P{i}",
+            names=CAP[: 4 + i % 2],
+            segments=(3200,),
+            same_as=["other/X"] if i == 1 else [],
+        )
+        for i in range(4)
+    ]
+    return write_lock(tmp_path_factory.mktemp("lake"), made, tile=400)
+
+
+def config_for(lock, runs, **changes) -> PretrainConfig:
+    settings = {
+        "name": "run",
+        "lock": str(lock.path),
+        "runs": str(runs),
+        "steps": 20,
+        "loader": {"batch": 4, "workers": 0},
+        "model": {"changes": {"depth": 1, "d_model": 16, "heads": 2}},
+        "optimiser": {"warmup_steps": 3, "lr": 2e-3},
+        "validation": {"people": 0.25, "every_steps": 10, "windows": 8},
+        "objective": {"span_s": [0.5, 1.0]},
+        "log_steps": 1,
+        "accelerator": "cpu",
+        "reconstructions": 3,
+    }
+    return PretrainConfig(**(settings | changes))
+
+
+def logged(run_dir, split="train"):
+    lines = [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if line["split"] == split}
+
+
+@pytest.fixture(scope="module")
+def whole(lock, tmp_path_factory):
+    return pretrain(config_for(lock, tmp_path_factory.mktemp("whole")))
+
+
+def test_a_run_folder_holds_what_the_report_and_the_decoder_need(whole, lock):
+    facts = json.loads((whole / "run.json").read_text())
+    assert (facts["kind"], facts["status"], facts["steps"]) == ("pretrain", "finished", 20)
+    assert facts["lock"]["hash"] == lock.hash
+    assert load_config(whole / "config.yaml", PretrainConfig).steps == 20
+    line = json.loads((whole / "log.jsonl").read_text().splitlines()[0])
+    assert line["step"] == 1  # rates from the first step on
+    assert line["windows_s"] > 0
+    assert line["hours_h"] == pytest.approx(line["windows_s"] * 2, rel=1e-6)
+    assert 0 <= line["wait_share"] <= 1
+    assert line["mfu"] is None
+    assert set(logged(whole)) == set(range(1, 21))
+    assert set(logged(whole, "valid")) == {10, 20}
+    story = json.loads((whole / "model" / "pretraining.json").read_text())
+    assert story["lock"] == {"name": lock.name, "hash": lock.hash}
+    assert story["people"] == ["made/P0", "made/P1", "made/P2", "made/P3", "other/X"]
+    assert (story["steps"], story["windows"]) == (20, 80)
+    assert load_pretrained(whole / "model").config.patch_samples == 100
+
+
+def test_reconstructions_are_in_microvolts_beside_the_truth(whole, lock):
+    kept = np.load(whole / "reconstructions.npz")
+    n, n_channels, n_times = kept["true_uv"].shape
+    assert (n, n_times) == (3, 400)
+    assert kept["predicted_uv"].shape == kept["true_uv"].shape
+    assert kept["hidden"].shape == (n, n_channels, 7)
+    assert (len(kept["names"]), kept["positions"].shape) == (n_channels, (n_channels, 3))
+    assert 2 < kept["true_uv"].std() < 100
+    seen = kept["hidden"].sum(axis=-1) == 0
+    np.testing.assert_allclose(kept["predicted_uv"][seen], kept["true_uv"][seen], rtol=1e-5)
+    persons = {
+        lock.recordings["person"][lock.windows["recording"][int(w)].as_py()].as_py() for w in kept["windows"]
+    }
+    assert persons == {"made/P3"}  # of the validation people
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_continues_as_if_nothing_had_happened(whole, lock, tmp_path, number):
+    config = config_for(lock, tmp_path, checkpoint_steps=5, loader={"batch": 4, "workers": 2})
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    command = (
+        "from eegfm.config import *; from eegfm.pretrain import pretrain;"
+        f"pretrain(load_config({str(tmp_path / 'config.yaml')!r}, PretrainConfig))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_step(config.run_dir, 7, process)
+        process.send_signal(number)
+        errors = process.communicate()[1]
+    facts = json.loads((config.run_dir / "run.json").read_text())
+    if facts["status"] != "finished":  # it may have been faster than the signal
+        assert process.returncode != 0
+        if number != signal.SIGKILL:
+            assert facts["status"] == "stopped"
+            assert "the same command goes on from there" in errors
+    run_dir = pretrain(config)
+    assert logged(run_dir) == logged(whole)
+    assert logged(run_dir, "valid") == logged(whole, "valid")
+    ours, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (run_dir, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def wait_for_step(run_dir, step, process, limit_s=120):
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline and process.poll() is None:
+        log = run_dir / "log.jsonl"
+        if log.exists() and log.read_text().count('"train"') >= step:
+            return
+    assert process.poll() == 0, "the run neither reached the step nor finished"
+
+
+def test_a_finished_run_is_left_as_it_is(whole, lock):
+    before = {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file()}
+    assert pretrain(config_for(lock, whole.parent)) == whole
+    assert {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file()} == before
+
+
+def test_another_configuration_or_lock_does_not_continue_a_run(whole, lock, tmp_path):
+    with pytest.raises(
+        UsageError, match=r"was trained with optimiser\.lr=0\.002, not 0\.1; give the run another name"
+    ):
+        pretrain(config_for(lock, whole.parent, optimiser={"warmup_steps": 3, "lr": 0.1}))
+    other = write_lock(tmp_path, [Made(segments=(800,))])
+    meta = json.loads((Path(other.path) / "lock.json").read_text()) | {"hash": "f" * 64}
+    (Path(other.path) / "lock.json").write_text(json.dumps(meta))
+    with pytest.raises(UsageError, match="was trained on lock 0000"):
+        pretrain(config_for(read_lock(other.path), whole.parent))
+
+
+def test_a_damaged_checkpoint_says_what_to_do(whole, lock, tmp_path):
+    config = config_for(lock, tmp_path)
+    (config.run_dir / "resume").mkdir(parents=True)
+    data = (whole / "resume" / "checkpoint.pt").read_bytes()
+    (config.run_dir / "resume" / "checkpoint.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(EegfmError, match="is damaged .* delete it to start again"):
+        pretrain(config)
+
+
+def test_a_loss_that_is_not_finite_is_explained_and_recorded(lock, tmp_path):
+    config = config_for(lock, tmp_path, optimiser={"lr": 1e30, "warmup_steps": 0})
+    with pytest.raises(
+        EegfmError, match=r"the loss is (nan|inf) at step \d+ \(learning rate .*lower optimiser\.lr"
+    ):
+        pretrain(config)
+    facts = json.loads((config.run_dir / "run.json").read_text())
+    assert facts["status"] == "failed"
+    assert "the loss is" in facts["error"]
+
+
+def test_an_encoder_trained_further_remembers_everybody_it_has_seen(whole, tmp_path):
+    lock = write_lock(tmp_path / "lake", [Made(person="late/A", names=CAP[:4], segments=(1600,))], tile=400)
+    config = config_for(lock, tmp_path, steps=2, model={"checkpoint": str(whole)})
+    story = json.loads((pretrain(config) / "model" / "pretraining.json").read_text())
+    assert story["people"] == ["late/A", "made/P0", "made/P1", "made/P2", "made/P3", "other/X"]
+    assert [run["steps"] for run in story["earlier"]] == [20]
+    first = prepare(config, lock).model.encoder.state_dict()
+    before = load_pretrained(whole / "model").state_dict()
+    assert all(torch.equal(first[name], before[name]) for name in before)
+
+
+def test_a_checkpoint_that_is_none_is_explained(lock, tmp_path):
+    with pytest.raises(EegfmError, match="holds no encoder: expected a run folder or its model/"):
+        pretrain(config_for(lock, tmp_path, model=ModelConfig(checkpoint=str(tmp_path))))
+
+
+def test_pretraining_learns_what_neighbours_and_rhythms_tell(tmp_path):
+    # Few sources seen by all electrodes, one of them rhythmic: hidden patches can be told from the others.
+    rng = np.random.default_rng(0)
+    cap = np.array([position(i) for i in range(len(CAP))])
+    made = []
+    for person in range(6):
+        places = rng.normal(size=(3, 3))
+        places *= 0.06 / np.linalg.norm(places, axis=1, keepdims=True)
+        gains_CS = 1 / np.linalg.norm(cap[:, None] - places[None], axis=-1) ** 2
+        sources = brown_noise(3, 8000, seed=person)
+        sources[0] += 40 * np.sin(2 * np.pi * 10 * np.arange(8000) / 200)
+        x = gains_CS @ sources
+        made.append(Made(person=f"made/P{person}", samples_uv=20 * x / x.std(), segments=(8000,)))
+    lock = write_lock(tmp_path, made)
+    config = config_for(
+        lock,
+        tmp_path,
+        steps=150,
+        loader={"batch": 8, "workers": 0},
+        model={},
+        optimiser={"lr": 4e-3, "warmup_steps": 10},
+        validation={"people": 0.17, "every_steps": 150, "windows": 10},
+        log_steps=50,
+    )
+    final = logged(pretrain(config), "valid")[150]
+    assert final < 0.8
