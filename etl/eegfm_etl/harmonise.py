@@ -109,7 +109,7 @@ def harmonise(
         line_freq_hz=line_hz,
         line_freq_origin=origin,
         kernels=[_kernels(stored, profile, line_hz, one.samples / source.rate_hz) for one in kept],
-        steps_uv=steps_uv(figures.blocks),
+        steps_uv=steps_uv(figures),
     )
     tally = store(source, plan, figures, out, chunk)
     hardware = hardware_band or (None, None)

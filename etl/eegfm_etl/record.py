@@ -108,7 +108,11 @@ def chain(facts: Facts) -> dict[str, Any]:
             "clipped_above": quality.CLIPPED_SHARE,
             "bad_share": quality.BAD_SHARE,
         },
-        "quantise": {"type": "int16", "largest_step_uv": float(plan.steps_uv.max())},
+        "quantise": {
+            "type": "int16",
+            "smallest_step_uv": float(plan.steps_uv.min()),
+            "largest_step_uv": float(plan.steps_uv.max()),
+        },
     }
     return {
         "version": f"{plan.profile.name}/{VERSION}",

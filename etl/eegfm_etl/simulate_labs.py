@@ -90,7 +90,7 @@ LABORATORIES: dict[str, Laboratory] = {
         line_freq_hz=50.0,
         hum_uv=6.0,
         event_codes={"rest": "276", "left_fist": "769", "right_fist": "770"},
-        rim=("Fz", "P1", "POz", "P2"),
+        rim=("P1", "POz", "P2"),
     ),
 }
 

@@ -95,3 +95,10 @@ class SpectrumMean:
         if self._blocks == 0 or len(rows) == 0:
             return np.full(len(FREQS_HZ), np.nan)
         return np.median(self._sum_CF[rows] / self._blocks, axis=0)
+
+    def rms_uv(self, low_hz: float, high_hz: float) -> np.ndarray:
+        """Give each channel's amplitude in a band, shape (C,): µV, NaN without a spectrum."""
+        if self._blocks == 0:
+            return np.full(len(self._sum_CF), np.nan)
+        inside = (low_hz <= FREQS_HZ) & (high_hz >= FREQS_HZ) & np.isfinite(self._sum_CF).all(axis=0)
+        return np.sqrt(self._sum_CF[:, inside].sum(axis=1) / self._blocks * (FREQS_HZ[1] - FREQS_HZ[0]))

@@ -189,7 +189,7 @@ class DecoderConfig(Section):
     alignment: list[TargetData] | None = None
     """Only these of the run's alignments; null for all of them."""
     channels: list[str] | None = None
-    """Only these channels; null for all (networks of braindecode and linear decoders: all that people share)."""
+    """Only these channels; null for all (all but csbrain: all that people share)."""
     bands_hz: list[tuple[float, float]] | None = None
     """Bands of a linear decoder; the first is a network's band-pass. Null for the decoder's own."""
     rate_hz: Annotated[float, Field(gt=0)] | None = None
@@ -209,7 +209,7 @@ class DecoderConfig(Section):
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Augmentation: white noise as a share of a window's standard deviation."""
     mirror: bool = False
-    """Augmentation: exchange left and right of the head and of the label; for classes that are mirror images."""
+    """Augmentation: exchange left and right of head and label; for classes that are mirror images."""
     changes: dict[str, Any] = {}
     """Arguments of the braindecode class, or ``pooling`` and ``drop_prob`` of CSBrain's head."""
 
@@ -223,8 +223,8 @@ class AlignmentConfig(Section):
     """Euclidean alignment of every person, and what of a test person's data it may use."""
 
     uses: Annotated[list[TargetData], Field(min_length=1)] = ["none", "past", "all"]
-    """Every model is fitted and scored with each: ``none`` (nobody is aligned), ``past`` (this trial and earlier
-    ones), ``calibration`` (the person's first recording, which is then not scored), ``all``."""
+    """Every model is fitted and scored with each: ``none`` (nobody is aligned), ``past`` (this trial and
+    earlier ones), ``calibration`` (the person's first recording, which is then not scored), ``all``."""
     band_hz: Band = (8.0, 30.0)
     """Where its covariance is estimated; it acts on the whole signal."""
     shrinkage: Share = 0.0
@@ -250,6 +250,8 @@ class FinetuneConfig(Section):
     models: Annotated[list[DecoderConfig], Field(min_length=1)]
     permutations: Annotated[int, Field(ge=0)] = 20
     """Runs of a linear decoder on permuted training labels: what chance is."""
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks are trained; ``auto`` takes a GPU where there is one."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that share the folds; 0 works in this one."""
 

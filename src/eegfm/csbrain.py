@@ -209,6 +209,7 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             self.layout_known_MC,
             self.layout_present_MC,
             self.layout_region_MC,
+            self.layout_area_MC,
             self.layout_pool_MRC,
             self.layout_occupied_MR,
             self.layout_neighbours_MCN,
@@ -244,5 +245,7 @@ def _position(ch: dict[str, Any], name: str) -> tuple[float, float, float] | np.
 def _name_of(activation: type[nn.Module]) -> str:
     name = activation.__name__
     if getattr(nn, name, None) is not activation:
-        raise UsageError(f"CSBrain: found activation={activation!r}, expected a class of torch.nn such as nn.GELU")
+        raise UsageError(
+            f"CSBrain: found activation={activation!r}, expected a class of torch.nn such as nn.GELU"
+        )
     return name

@@ -1,4 +1,4 @@
-"""The whole line on a simulated corpus: raw files → lake → cohorts → encoder → decoders → a new file → report.
+"""The line on a simulated corpus: raw files → lake → cohorts → encoder → decoders → a new file → report.
 
 Everything is simulated, and says so. Every step asks the same public function that its verb of the command
 line asks, and finds what an earlier run left: a second demo does nothing twice.
@@ -216,7 +216,7 @@ def _predict(run_dir: Path, corpus: Any, steps: _Steps) -> tuple[int, int]:
 
     file = corpus.file_of(LEFT_OUT)
     steps.begin(f"predict {file.name}: a raw file of {LEFT_OUT}, whom nothing has seen")
-    predicted = predict_file(run_dir, file).table.to_pylist()
+    predicted = predict_file(run_dir, file, at=("T1", "T2")).table.to_pylist()
     truth = corpus.cues_of(LEFT_OUT)
     hits = [
         row["predicted"].endswith(truth[round(row["onset_s"], 1)])

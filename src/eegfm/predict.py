@@ -76,15 +76,17 @@ def predict_file(
     path = Path(path)
     if not path.exists():
         raise UsageError(f"{path}: no such file")
+    inputs = _inputs(Path(run_dir))
+    window_s = inputs["samples"] / inputs["rate_hz"]
     rows: list[dict[str, Any]] = []
     report: dict[str, None] = {}
     with tempfile.TemporaryDirectory(prefix="eegfm-predict-") as folder:
-        row, signal = harmonise_file(path, folder, _profile(Path(run_dir)))
+        row, signal = harmonise_file(path, folder, inputs.get("profile") or "eeg200")
         stored = [channel for channel in row["channels"] if channel["status"] != "dropped"]
         report |= dict.fromkeys(_left_out(row["channels"]))
         wanted = [] if windows else _trials(row["events"] or [], at, path)
         reader = open_signal(Storage(folder), Path(signal.path).name)
-        for segment, events in _parts(row, wanted):
+        for segment, events in _parts(row, wanted, window_s):
             said = predict_windows(
                 run_dir,
                 reader.read_uv(segment["first_sample"], segment["samples"]),
@@ -98,6 +100,8 @@ def predict_file(
             )
             report |= dict.fromkeys(line for line in said.channel_report if not line.endswith(": matched"))
             rows += _rows(path, segment, said, dict(events))
+    if not rows:
+        raise EegfmError(f"{path} holds no whole {'trial' if wanted else 'window'} of {window_s:g} s")
     return Prediction(pa.Table.from_pylist(rows), tuple(report))
 
 
@@ -111,18 +115,16 @@ def _trials(events: list[dict[str, Any]], at: Sequence[str], path: Path) -> list
 
 
 def _parts(
-    row: Mapping[str, Any], trials: list[dict[str, Any]]
+    row: Mapping[str, Any], trials: list[dict[str, Any]], window_s: float
 ) -> Iterable[tuple[Mapping[str, Any], list[tuple[float, str]]]]:
-    """Yield segments with the trials that begin in them: (onset from the segment's start, label)."""
-    rate_hz = row["signal"]["rate"]
+    """Yield segments with the whole trials in them: (onset from the segment's start, label)."""
     for segment in row["segments"]:
-        start_s, stop_s = segment["start_s"], segment["start_s"] + segment["samples"] / rate_hz
+        latest_s = segment["samples"] / row["signal"]["rate"] - window_s
+        onsets = [(round(event["onset_s"] - segment["start_s"], 6), event) for event in trials]
         inside = [
-            (round(event["onset_s"] - start_s, 6), str(event["source_label"]))
-            for event in trials
-            if start_s <= event["onset_s"] < stop_s
+            (onset_s, str(event["source_label"])) for onset_s, event in onsets if 0 <= onset_s <= latest_s
         ]
-        if inside or not trials:
+        if inside or (not trials and latest_s >= 0):
             yield segment, inside
 
 
@@ -164,11 +166,12 @@ def _left_out(channels: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _profile(run_dir: Path) -> str:
-    inputs = run_dir / "inputs.json"
-    if not inputs.exists():
+def _inputs(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "inputs.json"
+    if not path.exists():
         raise EegfmError(f"{run_dir} holds no inputs.json; expected the folder of a finished fine-tuning run")
-    return str(json.loads(inputs.read_text(encoding="utf-8")).get("profile") or "eeg200")
+    inputs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return inputs
 
 
 def _reference(row: Mapping[str, Any]) -> str | None:

@@ -15,12 +15,15 @@ HEAVY = {"mne", "dask", "distributed", "duckdb", "deltalake", "braindecode", "sk
 
 
 class Blocker:
-    # torch asks where pandas lies without importing it, so the import is what fails.
+    # torch asks where packages lie without importing them, so it is the import that fails.
     def find_spec(self, name, path=None, target=None):
         return ModuleSpec(name, self) if name.split(".")[0] in HEAVY else None
 
     def create_module(self, spec):
         raise ModuleNotFoundError(f"{spec.name} is blocked", name=spec.name)
+
+    def exec_module(self, module):
+        raise AssertionError("never created")
 
 
 sys.meta_path.insert(0, Blocker())

@@ -10,14 +10,18 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
+from eegfm_etl.filters import filtered, kernel_for
 from eegfm_etl.harmonise import Segment
 from eegfm_etl.samples import ArraySource
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalReader
 from eegfm_lake.storage import Storage
-from tests.etl.chain import NAMES, harmonised, noise, run
+from tests.etl.chain import EEG200, NAMES, harmonised, noise, run
+
+EEG_KERNEL = kernel_for("eeg", EEG200, line_freq_hz=None, source_nyquist_hz=100.0)
 
 
 def params(done, step: str) -> dict:
@@ -175,6 +179,19 @@ def test_the_step_grows_with_the_range_and_saturation_is_counted(tmp_path):
     assert steps[2] > 10
     assert all(one["clipped_samples"] == 0 for one in done.channels)
     assert np.abs(stored_CN[1]).max() > 3276.7
+
+
+@pytest.mark.parametrize(("scale", "step"), [(1.0, 0.1), (0.2, 0.05), (0.1, 0.02), (0.01, 0.01)])
+def test_rounding_stays_small_beside_a_quiet_channel(tmp_path, scale, step):
+    data_uv = signal.sosfiltfilt(
+        signal.butter(4, (1, 45), "bandpass", fs=200, output="sos"), noise(16, 60, 200), axis=1
+    )
+    data_uv *= 10 * scale / data_uv.std(axis=1, keepdims=True)
+    done, stored_CN = run(data_uv, 200, tmp_path / "s.parquet", line_freq_hz=None)
+    assert {one["step"] for one in done.channels} == {step}
+    exact_CN = np.concatenate(list(filtered([data_uv.astype(np.float32)], [EEG_KERNEL] * 16, 12000)), axis=1)
+    rounding = (stored_CN - exact_CN)[:, 2400:-2400].std(axis=1)
+    assert rounding.max() <= 1.05 * step / np.sqrt(12)
 
 
 def test_bad_channels_are_marked_with_reasons_and_never_repaired(tmp_path):

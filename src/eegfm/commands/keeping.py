@@ -12,7 +12,10 @@ def gc(options: argparse.Namespace) -> None:
 
     collected = collect(Lake.open(options.lake), dry_run=options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
-    print(f"{verb} {collected.removed} orphans ({collected.bytes / 1e6:.1f} MB), kept {collected.kept} files")
+    for file in collected.removed:
+        print(f"  {file}")
+    count = len(collected.removed)
+    print(f"{verb} {count} orphans ({collected.bytes / 1e6:.1f} MB), kept {collected.kept} files")
 
 
 def doctor(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ def print_models(run_dir: str | Path) -> None:
     for table in tables(run):
         print(f"\n{table.title}")
         rows = [
-            [row.model, row.alignment or "none", len(row.people)]
+            [row.title, row.alignment or "none", len(row.people)]
             + [f"{row.measures[measure]:.3f}" for measure in MEASURES]
             + [f"{row.sd_people:.3f}", f"{row.above_chance}/{len(row.people)}"]
             for row in table.rows

@@ -148,7 +148,7 @@ class Alignment:
         return self._own(given.pick(person.names), band_hz)
 
     def use_of(self, person: PersonTrials, training: bool = False) -> str | None:
-        """Say whether operators come from the windows themselves: ``own``, ``past``, or None (from others)."""
+        """Say whether operators come from the windows asked about: ``own``, ``past``, else None."""
         if training or (
             isinstance(self.target, Trials) and any(p.memo is person.memo for p in self.target.people)
         ):

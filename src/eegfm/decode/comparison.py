@@ -20,7 +20,7 @@ from eegfm.decode.overlap import refuse_seen_people
 from eegfm.decode.protocols import Fold, make_folds
 from eegfm.decode.tables import score_people, table_of_models
 from eegfm.decode.trials import Trials, read_trials
-from eegfm.decode.units import Unit, plan_units, run_unit, unit_file
+from eegfm.decode.units import Unit, device_of, plan_units, run_unit, unit_file
 from eegfm.pretrain.record import RunRecord, write_atomic
 from eegfm_lake.lock import Lock, find_lock, verify
 
@@ -169,7 +169,7 @@ def _facts(config: FinetuneConfig, lock: Lock, folds: list[Fold]) -> dict[str, A
         "models": [model.title for model in config.models],
         "protocol": config.protocol.model_dump(mode="json"),
         "folds": [vars(fold) for fold in folds],
-        "device": "cpu",
+        "device": device_of(config.accelerator),
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from eegfm.decode.trials import PersonTrials
 
 FLOOR = 1e-6
-"""Eigenvalues below this share of the largest are no signal: an average reference or a flat channel leaves one."""
+"""Eigenvalues below this share of the largest are no signal; an average reference leaves one."""
 
 ORDER = 4
 """Of the Butterworth band-pass, run forwards and backwards over the window."""

@@ -66,6 +66,7 @@ def build_decoder(
     *,
     window_s: float,
     seed: int = 0,
+    device: str = "cpu",
     log: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> Decoder:
     """Build what a configuration names, not yet fitted.
@@ -79,6 +80,8 @@ def build_decoder(
     window_s : float
         Length of the windows.
     seed : int
+    device : str
+        Where a network is trained.
     log : callable
         Given the training records of a network.
     """
@@ -92,7 +95,7 @@ def build_decoder(
         return CovarianceDecoder(
             replace(spec, bands_hz=tuple(config.bands_hz)) if config.bands_hz else spec, aligned
         )
-    return _build_network(config, aligned, window_s, seed, log)
+    return _build_network(config, aligned, window_s, seed, device, log)
 
 
 def save_decoder(decoder: Decoder, folder: str | Path) -> None:
@@ -149,6 +152,7 @@ def _build_network(
     alignment: Alignment | None,
     window_s: float,
     seed: int,
+    device: str,
     log: Callable[[dict[str, Any]], None],
 ) -> Decoder:
     from eegfm.decode.networks import NetworkDecoder, NetworkSpec, encoder_settings
@@ -179,4 +183,4 @@ def _build_network(
         mirror=config.mirror,
         encoder_lr=config.encoder_lr,
     )
-    return NetworkDecoder(spec, alignment, seed=seed, weights=weights, log=log)
+    return NetworkDecoder(spec, alignment, seed=seed, weights=weights, device=device, log=log)

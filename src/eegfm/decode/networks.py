@@ -77,6 +77,8 @@ class NetworkDecoder:
         Initial weights, order, augmentation.
     weights : dict of str to Tensor, optional
         The encoder's pre-trained weights.
+    device : str
+        Where the network is trained.
     log : callable, optional
         See `eegfm.decode.training.fit_network`.
     """
@@ -88,9 +90,11 @@ class NetworkDecoder:
         *,
         seed: int = 0,
         weights: Mapping[str, Tensor] | None = None,
+        device: str = "cpu",
         log: Log = lambda record: None,
     ) -> None:
         self.spec, self.alignment, self.seed, self.weights, self.log = spec, alignment, seed, weights, log
+        self.device = torch.device(device)
         self.target: Target = None
         self.names: tuple[str, ...] | None = None
         self.scale_uv = UNIT_UV
@@ -116,7 +120,7 @@ class NetworkDecoder:
             self.adapt(target)
             valid_groups = self._groups(valid if self.names is None else valid.pick(self.names))
         torch.manual_seed(self.seed)
-        self.network = self._build(groups[0].x_NCT.shape[1], groups[0].x_NCT.shape[2])
+        self.network = self._build(groups[0].x_NCT.shape[1], groups[0].x_NCT.shape[2]).to(self.device)
         swap = class_mirror(train.classes) if self.spec.mirror else None
         dropped = self.spec.drop_channels if self.any_montage else 0.0
         fit_network(
@@ -229,9 +233,10 @@ class NetworkDecoder:
             self.spec, n_channels, n_times, len(self.classes), self.spec.rate_hz or self.rate_hz
         )
 
-    def _forward(self, x_BCT: Tensor, positions_C3: Tensor, mask_BC: Tensor | None) -> Tensor:
+    def _forward(self, x_BCT: Tensor, positions_C3: Tensor) -> Tensor:
+        x_BCT, positions_C3 = x_BCT.to(self.device), positions_C3.to(self.device)
         if self.spec.kind == "csbrain":
-            return self.network(x_BCT, positions_C3.expand(len(x_BCT), -1, -1), mask_BC)
+            return self.network(x_BCT, positions_C3.expand(len(x_BCT), -1, -1))
         return self.network(x_BCT)
 
 
@@ -239,7 +244,7 @@ class EncoderClassifier(nn.Module):
     """CSBrain: the encoder and a classification head."""
 
     def __init__(
-        self, config: EncoderConfig, n_outputs: int, pooling: str = "region", drop_prob: float = 0.3
+        self, config: EncoderConfig, n_outputs: int, pooling: str = "position", drop_prob: float = 0.3
     ) -> None:
         super().__init__()
         self.encoder = Encoder(config)

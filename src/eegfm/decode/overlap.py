@@ -28,8 +28,8 @@ def refuse_seen_people(checkpoint: str, folds: Iterable[Fold], lock: Lock) -> No
     story = read_story(model_folder(checkpoint))
     if "people" not in story:
         raise EegfmError(
-            f"{checkpoint}: no pretraining.json says whom this encoder has seen, so nobody can be tested with "
-            "it; use the model folder that eegfm pretrain wrote"
+            f"{checkpoint}: no pretraining.json says whom this encoder has seen, so nobody can be tested "
+            "with it; use the model folder that eegfm pretrain wrote"
         )
     seen = set(story["people"])
     tested = sorted({person for fold in folds for person in fold.test})
@@ -37,8 +37,9 @@ def refuse_seen_people(checkpoint: str, folds: Iterable[Fold], lock: Lock) -> No
     both = [person for person in tested if aliases.get(person, {person}) & seen]
     if both:
         raise EegfmError(
-            f"{checkpoint} has seen {len(both)} of the {len(tested)} test people in pre-training ({_few(both)}); pre"
-            "-train without them (eegfm cohort --against LOCK), or restrict protocol.test_people to others"
+            f"{checkpoint} has seen {len(both)} of the {len(tested)} test people in pre-training "
+            f"({_few(both)}); pre-train without them (eegfm cohort --against LOCK), or restrict "
+            "protocol.test_people to others"
         )
 
 

@@ -16,6 +16,7 @@ from eegfm.data import UNIT_UV, read_array
 from eegfm.decode.alignment import Past
 from eegfm.decode.decoders import Decoder, load_decoder
 from eegfm.decode.trials import UNKNOWN, PersonTrials, Trials
+from eegfm.decode.units import decoders_rel
 from eegfm_lake.errors import EegfmError, UsageError
 
 USES = ("past", "none", "all")
@@ -115,8 +116,8 @@ def predict_windows(
     if missing:
         raise EegfmError(
             f"{source} lacks {len(missing)} of the {len(needed)} channels that {title} was fitted on "
-            f"({', '.join(missing[:8])}{' …' if len(missing) > 8 else ''}); choose a model that takes any montage "
-            "(csbrain), or fit one on the channels that you have (models.N.channels)"
+            f"({', '.join(missing[:8])}{' …' if len(missing) > 8 else ''}); choose a model that takes any "
+            "montage (csbrain), or fit one on the channels that you have (models.N.channels)"
         )
     target = {"none": None, "past": Past(), "all": trials}[use]
     probabilities_NK = np.mean([_asked(decoder, trials, target) for decoder in decoders], axis=0)
@@ -173,13 +174,13 @@ def _choose(
         )
     if model not in titles:
         raise UsageError(f"{run_dir} has no model {model!r}; it has {', '.join(titles)}")
-    offered = [use for use in USES if (run_dir / "decoders" / f"{model}-{use}").is_dir()]
+    offered = [use for use in USES if (run_dir / decoders_rel(model, use)).is_dir()]
     use = alignment or next(iter(offered), None)
     if use not in offered:
         raise UsageError(
             f"{run_dir} has no decoder {model} with alignment {use}; it offers {', '.join(offered) or 'none'}"
         )
-    return model, use, sorted((run_dir / "decoders" / f"{model}-{use}").iterdir())
+    return model, use, sorted((run_dir / decoders_rel(model, use)).iterdir())
 
 
 def _best(run_dir: Path, titles: dict[str, str]) -> str:

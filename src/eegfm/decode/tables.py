@@ -69,7 +69,7 @@ def score_people(predictions: pa.Table, classes: list[str]) -> pa.Table:
 
 
 def table_of_models(scores: pa.Table) -> list[dict[str, Any]]:
-    """Return one row a model and alignment on the test people: means over seeds, and validation beside them."""
+    """Return one row a model and alignment on test people: means over seeds, validation beside them."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     grouped: dict[tuple[Any, ...], Any] = defaultdict(lambda: defaultdict(list))
     for row in scores.to_pylist():

@@ -16,8 +16,8 @@ from eegfm.decode.scores import balanced_accuracy, log_loss
 from eegfm_lake.errors import EegfmError
 
 Log = Callable[[dict[str, Any]], None]
-Forward = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""Windows (B, C, T), positions (C, 3) and the mask of channels that are kept (B, C) to logits (B, K)."""
+Forward = Callable[[Tensor, Tensor], Tensor]
+"""Windows (B, C, T) and positions (C, 3) to logits (B, K)."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Augmentation:
     shift_s : float
         Windows are moved by up to this much, and the gap filled by reflection.
     drop_channels : float
-        Share of channels hidden from an encoder that takes any montage.
+        Share of channels that an encoder of any montage does without, drawn for every batch.
     noise : float
         White noise, as a share of each window's standard deviation.
     swap_K : tuple of int or None
-        With probability one half, left and right of the head are exchanged, and class k becomes ``swap_K[k]``:
-        sound where the classes are mirror images of each other (left and right fist), and only there.
+        With probability one half, left and right of the head are exchanged, and class k becomes
+        ``swap_K[k]``: sound where the classes are mirror images of each other (left and right fist).
     """
 
     shift_s: float = 0.0
@@ -116,8 +116,9 @@ def fit_network(
         network.train()
         losses = []
         for batch in _batches(train, schedule.batch, augmentation, rate_hz, generator):
-            x_BCT, positions_C3, mask_BC, labels_B = batch
-            loss = nn.functional.cross_entropy(forward(x_BCT, positions_C3, mask_BC), labels_B)
+            x_BCT, positions_C3, labels_B = batch
+            logits_BK = forward(x_BCT, positions_C3)
+            loss = nn.functional.cross_entropy(logits_BK, labels_B.to(logits_BK.device))
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -159,7 +160,7 @@ def predict_network(
 ) -> np.ndarray:
     """Return probabilities (N, K) of windows, each by itself: nothing is shared within a batch."""
     network.eval()
-    parts = [forward(part, positions_C3, None).softmax(-1) for part in x_NCT.split(batch)]
+    parts = [forward(part, positions_C3).softmax(-1) for part in x_NCT.split(batch)]
     return torch.cat(parts).double().cpu().numpy()
 
 
@@ -190,7 +191,7 @@ def _batches(
     augmentation: Augmentation,
     rate_hz: float,
     generator: np.random.Generator,
-) -> Iterator[tuple[Tensor, Tensor, Tensor | None, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     chosen = []
     for index, group in enumerate(groups):
         order = generator.permutation(len(group.labels_N))
@@ -211,7 +212,7 @@ def _augmented(
     augmentation: Augmentation,
     rate_hz: float,
     generator: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     n_batch, n_channels, n_times = x_BCT.shape
     if augmentation.swap_K is not None and group.mirror_C is not None:
         flipped = torch.from_numpy(generator.random(n_batch) < 0.5)
@@ -225,12 +226,15 @@ def _augmented(
     if augmentation.noise:
         white = torch.from_numpy(generator.standard_normal(x_BCT.shape, dtype=np.float32))
         x_BCT = x_BCT + augmentation.noise * x_BCT.std(dim=(1, 2), keepdim=True) * white
-    mask_BC = None
+    positions_C3 = group.positions_C3
     if augmentation.drop_channels:
-        mask_BC = torch.from_numpy(generator.random((1, n_channels)) >= augmentation.drop_channels)
-        mask_BC[:, int(generator.integers(n_channels))] = True
-        mask_BC = mask_BC.expand(n_batch, -1)  # one draw a batch: an encoder describes every montage once
-    return x_BCT, group.positions_C3, mask_BC, labels_B
+        # Left out, not masked: the encoder takes any montage, and what is not there costs nothing.
+        kept = generator.permutation(n_channels)[
+            : max(1, round((1 - augmentation.drop_channels) * n_channels))
+        ]
+        kept.sort()
+        x_BCT, positions_C3 = x_BCT[:, kept], positions_C3[kept]
+    return x_BCT, positions_C3, labels_B
 
 
 def _parameters(network: nn.Module, schedule: Schedule, slow: Mapping[str, float]) -> list[dict[str, Any]]:

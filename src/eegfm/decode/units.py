@@ -1,8 +1,9 @@
-"""One unit of a comparison: a model, an alignment, a fold, a seed; finished ones are found again."""
+"""One unit of a comparison: a model, aligned or not, a fold, a seed; finished ones are found again."""
 
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eegfm.config import DecoderConfig, FinetuneConfig
-from eegfm.decode.alignment import Past, Target
+from eegfm.decode.alignment import USES, Past, Target
 from eegfm.decode.decoders import Decoder, build_decoder, save_decoder
 from eegfm.decode.linear import LINEAR
 from eegfm.decode.protocols import Fold
 from eegfm.decode.trials import Trials
-from eegfm_lake.errors import EegfmError
+from eegfm_lake.errors import EegfmError, UsageError
 
 PREDICTIONS = pa.schema(
     [
@@ -44,17 +45,26 @@ PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class Unit:
-    """What is fitted once and asked about validation and test people."""
+    """What is fitted once and asked about validation and test people.
+
+    Training people are aligned with all their own windows whatever a test person will give, so one fit serves
+    every aligned use; its choices are made on validation people with the first, the least that is taken.
+    """
 
     model: DecoderConfig
-    use: str
+    uses: tuple[str, ...]
     fold: Fold
     seed: int
 
     @property
     def decoder_rel(self) -> str:
         """Where its decoder lies below the run folder."""
-        return f"decoders/{self.model.title}-{self.use}/{self.fold.name}-{self.seed}"
+        return f"{decoders_rel(self.model.title, self.uses[0])}/{self.fold.name}-{self.seed}"
+
+
+def decoders_rel(title: str, use: str) -> str:
+    """Return where a model's decoders for a use lie below the run folder."""
+    return f"decoders/{_as_file(title)}-{_kind(use)}"
 
 
 def plan_units(config: FinetuneConfig, folds: list[Fold]) -> list[Unit]:
@@ -65,8 +75,11 @@ def plan_units(config: FinetuneConfig, folds: list[Fold]) -> list[Unit]:
     units = []
     for model in config.models:
         seeds = config.seeds[:1] if model.name in LINEAR or model.name == "methodology" else config.seeds
-        uses = ["none"] if model.name == "methodology" else model.alignment or config.alignment.uses
-        units += [Unit(model, use, fold, seed) for use in uses for seed in seeds for fold in folds]
+        wanted = ["none"] if model.name == "methodology" else model.alignment or config.alignment.uses
+        for kind in ("unaligned", "aligned"):
+            uses = tuple(use for use in USES if use in wanted and _kind(use) == kind)
+            if uses:
+                units += [Unit(model, uses, fold, seed) for seed in seeds for fold in folds]
     return units
 
 
@@ -78,13 +91,17 @@ def unit_file(run_dir: Path, config: FinetuneConfig, unit: Unit, lock_hash: str)
         "alignment": config.alignment.model_dump(mode="json", exclude={"uses"}),
         "classes": config.classes,
         "fold": [unit.fold.name, unit.fold.train, unit.fold.valid, unit.fold.test],
-        "use": unit.use,
+        "uses": unit.uses,
         "seed": unit.seed,
         "lock": lock_hash,
         "encoder": _weights_digest(unit.model.model.checkpoint),
     }
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
-    return run_dir / "units" / f"{unit.model.title}-{unit.use}-{unit.fold.name}-{unit.seed}-{digest}.parquet"
+    return (
+        run_dir
+        / "units"
+        / f"{_as_file(unit.model.title)}-{_kind(unit.uses[0])}-{unit.fold.name}-{unit.seed}-{digest}.parquet"
+    )
 
 
 def run_unit(
@@ -95,24 +112,28 @@ def run_unit(
     The predictions are written last and at once: a unit whose file exists is finished.
     """
     model, fold = unit.model, unit.fold
-    names = {"model": model.title, "alignment": unit.use, "fold": fold.name, "seed": unit.seed}
+    names = {"model": model.title, "alignment": "/".join(unit.uses), "fold": fold.name, "seed": unit.seed}
     if model.channels is not None:
         trials = trials.pick(model.channels)
     window_s = trials.people[0].x_NCT.shape[-1] / trials.rate_hz
     decoder = build_decoder(
         model,
         config.alignment,
-        unit.use,
+        unit.uses[0],
         window_s=window_s,
         seed=unit.seed,
+        device=device_of(config.accelerator),
         log=lambda record: log(stage="finetune", **names, **record),
     )
-    valid, valid_target = asked_and_target(trials.only(fold.valid), unit.use)
-    decoder.fit(trials.only(fold.train), valid, valid_target)
-    test, test_target = asked_and_target(trials.only(fold.test), unit.use)
+    valid, test = trials.only(fold.valid), trials.only(fold.test)
+    decoder.fit(trials.only(fold.train), *asked_and_target(valid, unit.uses[0]))
     tables = []
-    for split, asked, target in (("valid", valid, valid_target), ("test", test, test_target)):
-        if len(asked):
+    for use in unit.uses:
+        names["alignment"] = use
+        for split, people in (("valid", valid), ("test", test)):
+            asked, target = asked_and_target(people, use)
+            if not len(asked):
+                continue
             table, accuracy = _predict(decoder, asked, target, names | {"split": split, "command": command})
             tables.append(table)
             if split == "valid":  # test people are looked at when the comparison is over
@@ -122,6 +143,21 @@ def run_unit(
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     pq.write_table(pa.concat_tables(tables), scratch)
     scratch.replace(file)
+
+
+def device_of(accelerator: str) -> str:
+    """Return where networks are trained: ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    UsageError
+        ``cuda`` is asked for and there is none.
+    """
+    import torch
+
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise UsageError("accelerator is cuda, but torch finds no GPU; use accelerator=auto or cpu")
+    return "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def asked_and_target(trials: Trials, use: str) -> tuple[Trials, Target]:
@@ -141,8 +177,8 @@ def asked_and_target(trials: Trials, use: str) -> tuple[Trials, Target]:
     later = trials.where(lambda person: person.order_N > 0)
     if not len(later):
         raise EegfmError(
-            f"alignment calibration: {trials.names[0]} and the others have one recording each, so none is left "
-            "to score; use past or all"
+            f"alignment calibration: {trials.names[0]} and the others have one recording each, so none is "
+            "left to score; use past or all"
         )
     first = trials.only(later.names).where(lambda person: person.order_N == 0)
     return later, first.without_labels()
@@ -171,6 +207,14 @@ def _predict(
     columns |= {name: [value] * len(asked) for name, value in constants.items()}
     table = pa.table({field.name: pa.array(list(columns[field.name]), field.type) for field in PREDICTIONS})
     return table, balanced_accuracy(asked.labels_N, predicted_N)
+
+
+def _kind(use: str) -> str:
+    return "unaligned" if use == "none" else "aligned"
+
+
+def _as_file(title: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", title)
 
 
 def _weights_digest(checkpoint: str | None) -> str | None:

@@ -38,7 +38,9 @@ class WindowAttention(nn.Module):
         qkv = torch.matmul(self.qkv.weight, z.reshape(-1, width).t()) + self.qkv.bias[:, None]
         qkv = qkv.view(3, self.heads, width // self.heads, windows, -1)
         keys = torch.arange(windows * self.window, device=z.device).view(windows, self.window) < patches
-        keys[0] = True  # a place that only padding holds would else be a softmax over nothing; it is cut off below
+        keys[0] = (
+            True  # a place that only padding holds would else be a softmax over nothing; it is cut off below
+        )
         keys_NX = keys[:, :, None].expand(-1, -1, batch * channels).reshape(windows, -1)
         allowed = keys_NX if padding > 0 else None
         mixed_HENX = few_keys(qkv, allowed) if windows <= self.few_keys else many_keys(qkv, allowed)
@@ -88,7 +90,9 @@ class RegionAttention(nn.Module):
         z = self.norm(h_BCPD)
         pool_BRC = per_window(layout.pool_MRC, layout.montage_B).to(z.dtype)
         regions_BRPD = torch.matmul(pool_BRC, z.flatten(2)).view(batch, -1, patches, width)
-        qkv = self.qkv(regions_BRPD.transpose(1, 2)).view(batch * patches, -1, 3, self.heads, width // self.heads)
+        qkv = self.qkv(regions_BRPD.transpose(1, 2)).view(
+            batch * patches, -1, 3, self.heads, width // self.heads
+        )
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B*P, H, R, E)
         occupied_BR = per_window(layout.occupied_MR, layout.montage_B)
         allowed = occupied_BR[:, None].expand(-1, patches, -1).reshape(batch * patches, 1, 1, -1)

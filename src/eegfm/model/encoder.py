@@ -13,6 +13,8 @@ from eegfm.model.position import PositionEmbedding
 from eegfm.model.presets import EncoderConfig
 from eegfm.model.tokenizer import SpatialTokenizer, TemporalTokenizer
 
+BRANCH_START = 0.1
+
 
 class Encoder(nn.Module):
     """Tokens of (electrode, patch) from EEG of any montage, any length, several montages in one batch.
@@ -112,6 +114,7 @@ class Tokenizers(nn.Module):
         self.temporal = TemporalTokenizer(config)
         self.spatial = SpatialTokenizer(config)
         self.drop = BranchDropout(config.drop_prob)
+        start_small(*self.temporal.convolutions, self.spatial.project)
 
     def forward(self, h_BCPD: Tensor, layout: Layout) -> Tensor:
         """Return the residual stream with both contributions."""
@@ -135,12 +138,9 @@ class Block(nn.Module):
             nn.Linear(hidden, config.d_model),
         )
         self.drop = BranchDropout(config.drop_prob)
-        # The stream grows by a constant, not by a factor a block: every branch starts at 1/sqrt(2 depth).
-        with torch.no_grad():
-            for branch in (self.windows, self.regions):
-                if branch is not None:
-                    branch.out.weight.mul_((2 * config.depth) ** -0.5)
-            self.feed_forward[-1].weight.mul_((2 * config.depth) ** -0.5)
+        start_small(
+            self.windows.out if self.windows is not None else None, self.regions.out, self.feed_forward[-1]
+        )
 
     def forward(self, h_BCPD: Tensor, layout: Layout) -> Tensor:
         """Return the residual stream after the block."""
@@ -150,6 +150,19 @@ class Block(nn.Module):
             h_BCPD = h_BCPD + self.drop(self.windows(h_BCPD))
         h_BCPD = h_BCPD + self.drop(self.regions(h_BCPD, layout))
         return h_BCPD + self.drop(self.feed_forward(h_BCPD))
+
+
+def start_small(*last: nn.Module | None) -> None:
+    """Let the last layers of residual branches begin at a tenth of their size.
+
+    A network then begins as its patch embedding: the stream does not grow from block to block, and what is
+    decoded from power is found in the first epochs (compare LayerScale, arXiv 2103.17239).
+    """
+    with torch.no_grad():
+        for layer in last:
+            if layer is not None:
+                for parameter in layer.parameters():
+                    parameter.mul_(BRANCH_START)
 
 
 class BranchDropout(nn.Module):

@@ -15,6 +15,7 @@ from eegfm_lake.errors import UsageError
 
 MAPS = 16
 QUERIES = 8
+TYPICAL_AREA = 16.0
 
 
 class ReconstructionHead(nn.Module):
@@ -37,8 +38,9 @@ class Pooling(nn.Module):
     config
         The encoder's settings.
     kind
-        ``position``: weighted means over electrodes, the weights a learned, signed function of position, so that
-        neighbouring electrodes may count differently; ``region``: means over each region (lobe x side);
+        ``position``: integrals over the head, weighted by learned, signed functions of position, so that neighbouring
+        electrodes may count differently and sparse and dense caps agree; ``region``: means over each region
+        (lobe x side);
         ``attention``: learned queries look at positions and contents; ``mean``: over all tokens, which cannot tell
         left from right by itself. All are means over time.
     """
@@ -72,14 +74,17 @@ class Pooling(nn.Module):
 
 
 class PositionMaps(nn.Module):
-    """Weights of electrodes as learned functions of position, the mean over electrodes taken into them.
+    """Weights of electrodes: learned functions of position, times the area that an electrode stands for.
 
-    The first map is the plain mean, the next three rise along the axes of the head, the others start at random.
-    Electrodes of unknown position have one learned weight a map.
+    The first map starts as the plain mean, the next three rise along the axes of the head, the others start at
+    random. All but the first sum to zero over the electrodes: they see how the head differs from place to place, and
+    what all electrodes share, which is large and changes with the cap, is left to the first. Electrodes of unknown
+    position have one learned weight a map.
     """
 
     def __init__(self, maps: int) -> None:
         super().__init__()
+        self.typical_area = TYPICAL_AREA
         self.free = nn.Linear(SPACE_FEATURES, maps)
         self.unknown = nn.Parameter(torch.ones(maps))
         with torch.no_grad():
@@ -93,8 +98,10 @@ class PositionMaps(nn.Module):
         """Return the weights (M, maps, C)."""
         weights_MCQ = self.free(space_features(layout.positions_MC3))
         weights_MCQ = torch.where(layout.known_MC[:, :, None], weights_MCQ, self.unknown)
-        present_MC1 = layout.present_MC[:, :, None]
-        return (weights_MCQ * present_MC1 / present_MC1.sum(1, keepdim=True)).transpose(1, 2)
+        weights_MQC = (weights_MCQ * layout.area_MC[:, :, None]).transpose(1, 2) / self.typical_area
+        share_MC = layout.area_MC / layout.area_MC.sum(1, keepdim=True)
+        common_MQC = weights_MQC.sum(2, keepdim=True) * share_MC[:, None]
+        return weights_MQC - torch.cat([torch.zeros_like(common_MQC[:, :1]), common_MQC[:, 1:]], 1)
 
 
 class ClassifierHead(nn.Module):
@@ -120,9 +127,7 @@ class ClassifierHead(nn.Module):
         self.drop = nn.Dropout(drop_prob)
         self.out = nn.Linear(self.pooling.n_features, n_outputs)
 
-    def forward(
-        self, tokens_BCPD: Tensor, channel_mask_BC: Tensor | None, positions_BC3: Tensor
-    ) -> Tensor:
+    def forward(self, tokens_BCPD: Tensor, channel_mask_BC: Tensor | None, positions_BC3: Tensor) -> Tensor:
         """Return logits (B, K) of tokens (B, C, P, D); positions (B, C, 3) or (C, 3) in metres."""
         if positions_BC3.ndim == 2:
             positions_BC3 = positions_BC3.expand(tokens_BCPD.shape[0], -1, -1)

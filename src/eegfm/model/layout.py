@@ -24,6 +24,7 @@ OPERATORS = (
     "gradient_y",
     "gradient_z",
 )
+SITE_M = 0.03
 CACHE_SIZE = 512
 
 
@@ -35,6 +36,7 @@ class Layout(NamedTuple):
     known_MC: Tensor
     present_MC: Tensor
     region_MC: Tensor
+    area_MC: Tensor
     pool_MRC: Tensor
     occupied_MR: Tensor
     neighbours_MCN: Tensor
@@ -49,7 +51,7 @@ class Layout(NamedTuple):
 def per_window(t_M: Tensor, montage_B: Tensor) -> Tensor:
     """Give every window its montage's row; with one montage nothing is copied."""
     if t_M.shape[0] == 1:
-        return t_M.expand([montage_B.shape[0]] + list(t_M.shape[1:]))
+        return t_M.expand([montage_B.shape[0]] + list(t_M.shape[1:]))  # noqa: RUF005 - TorchScript knows no star
     return t_M[montage_B]
 
 
@@ -119,6 +121,7 @@ def montage(xyz_C3: np.ndarray, present_C: np.ndarray, neighbours: int) -> dict[
         "known_MC": known,
         "present_MC": present_C,
         "region_MC": region,
+        "area_MC": _areas(xyz, known, present_C).astype(np.float32),
         "pool_MRC": (members_RC / np.maximum(counts_R1, 1)).astype(np.float32),
         "occupied_MR": counts_R1[:, 0] > 0,
         "neighbours_MCN": index,
@@ -143,6 +146,19 @@ def _neighbours(
         index[c, 1 : 1 + len(order)] = same[order]
         near[c, 1 : 1 + len(order)] = True
     return index, near
+
+
+def _areas(xyz: np.ndarray, known: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """How much of the head each electrode stands for, in sites of 3 cm: the closer its neighbours, the less.
+
+    Sums with these weights approximate integrals over the head, so they agree between sparse and dense caps. All
+    electrodes of unknown position together are one site.
+    """
+    close_CC = np.exp(-((xyz[None] - xyz[:, None]) ** 2).sum(-1) / (2 * SITE_M**2)) * (
+        known[:, None] & known[None]
+    )
+    unknown = present & ~known
+    return np.where(known, 1 / np.maximum(close_CC.sum(1), 1.0), unknown / max(int(unknown.sum()), 1))
 
 
 def _operators(xyz: np.ndarray, known: np.ndarray, present: np.ndarray) -> np.ndarray:

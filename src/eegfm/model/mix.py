@@ -41,7 +41,9 @@ class SpatialMix(nn.Module):
         """Mix a linear quantity of all electrodes, giving (B, C, P, K, G)."""
         weights_BKCC = per_window(self.weights(layout), layout.montage_B)
         batch, channels, patches, parts = x_BCPG.shape
-        mixed = torch.matmul(weights_BKCC.reshape(batch, self.filters * channels, channels), x_BCPG.flatten(2))
+        mixed = torch.matmul(
+            weights_BKCC.reshape(batch, self.filters * channels, channels), x_BCPG.flatten(2)
+        )
         return mixed.view(batch, self.filters, channels, patches, parts).permute(0, 2, 3, 1, 4)
 
     def weights(self, layout: Layout) -> Tensor:

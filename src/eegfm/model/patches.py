@@ -52,7 +52,9 @@ class PatchEmbedding(nn.Module):
             tokens_BCPD = tokens_BCPD + self.spectrum(x_BCPS, layout)
         tokens_BCPD = self.norm(tokens_BCPD)
         if patch_mask_BCP is not None:
-            tokens_BCPD = torch.where(patch_mask_BCP[..., None], self.hidden.to(tokens_BCPD.dtype), tokens_BCPD)
+            tokens_BCPD = torch.where(
+                patch_mask_BCP[..., None], self.hidden.to(tokens_BCPD.dtype), tokens_BCPD
+            )
         return tokens_BCPD
 
 
@@ -110,7 +112,9 @@ class WaveStack(nn.Module):
         for i, norm in enumerate(self.norms):
             if i == 1:
                 padded = F.pad(h, [0, 0, 1, 1])
-                h = self.second(torch.cat([padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]], -1))
+                h = self.second(
+                    torch.cat([padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]], -1)
+                )
             h = self.activation(norm(h))
         return self.out(h.flatten(-2))
 
@@ -141,10 +145,9 @@ class SpectralPower(nn.Module):
     def log_power(self, x_BCPS: Tensor, layout: Layout) -> Tensor:
         """Return standardised log power (B, C, P, K, F) of every virtual electrode."""
         spectrum_BCPG = torch.matmul(x_BCPS, self.basis_SG)
-        if self.mix is not None:
-            mixed_BCPKG = self.mix(spectrum_BCPG, layout)
-        else:
-            mixed_BCPKG = spectrum_BCPG[:, :, :, None]
+        mixed_BCPKG = (
+            self.mix(spectrum_BCPG, layout) if self.mix is not None else spectrum_BCPG[:, :, :, None]
+        )
         real, imaginary = mixed_BCPKG.float().chunk(2, -1)
         power_BCPKF = (real * real + imaginary * imaginary) * self.scale_F
         return torch.log1p(power_BCPKF * self.gain_K.exp()[:, None])

@@ -53,11 +53,17 @@ def load_pretrained(folder: str | Path) -> Encoder:
         described = json.loads((folder / CONFIG).read_text())
         state = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
-        raise EegfmError(f"{folder}: found no {Path(error.filename or CONFIG).name}, expected {CONFIG} and {WEIGHTS}") from error
+        raise EegfmError(
+            f"{folder}: found no {Path(error.filename or CONFIG).name}, expected {CONFIG} and {WEIGHTS}"
+        ) from error
     except (json.JSONDecodeError, SafetensorError) as error:
-        raise EegfmError(f"{folder}: {CONFIG} or {WEIGHTS} is damaged ({error}); save or copy it again") from error
+        raise EegfmError(
+            f"{folder}: {CONFIG} or {WEIGHTS} is damaged ({error}); save or copy it again"
+        ) from error
     if "encoder" not in described:
-        raise EegfmError(f"{folder / CONFIG}: found no key 'encoder', expected a file written by save_pretrained")
+        raise EegfmError(
+            f"{folder / CONFIG}: found no key 'encoder', expected a file written by save_pretrained"
+        )
     encoder = Encoder(EncoderConfig.from_dict(described["encoder"]))
     load_matching(encoder, state, str(folder / WEIGHTS))
     return encoder

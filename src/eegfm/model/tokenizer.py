@@ -61,7 +61,11 @@ class SpatialTokenizer(nn.Module):
         self.norm = nn.LayerNorm(config.d_model)
         self.project = nn.Linear(config.d_model, config.d_model)
         self.group = math.gcd(GROUP_WIDTH, *config.scale_widths)
-        taps = [k for k, width in zip(config.scales, config.scale_widths, strict=True) for _ in range(width // self.group)]
+        taps = [
+            k
+            for k, width in zip(config.scales, config.scale_widths, strict=True)
+            for _ in range(width // self.group)
+        ]
         tap_GN = torch.arange(max(config.scales)) < torch.tensor(taps)[:, None]
         self.register_buffer("tap_GN", tap_GN, persistent=False)
         self.kernel = nn.Sequential(
@@ -86,6 +90,10 @@ class SpatialTokenizer(nn.Module):
         used_MCGN = layout.near_MCN[:, :, None] & self.tap_GN
         share = torch.rsqrt(used_MCGN.sum(-1, keepdim=True).to(offset_MCN3.dtype))
         weights_MCGN = (1 + self.kernel(space_features(offset_MCN3)).transpose(2, 3)) * used_MCGN * share
-        empty = torch.zeros([montages, channels, weights_MCGN.shape[2], channels], device=share.device, dtype=weights_MCGN.dtype)
+        empty = torch.zeros(
+            [montages, channels, weights_MCGN.shape[2], channels],
+            device=share.device,
+            dtype=weights_MCGN.dtype,
+        )
         columns = layout.neighbours_MCN[:, :, None].expand(-1, -1, weights_MCGN.shape[2], -1)
         return empty.scatter_add(3, columns, weights_MCGN).transpose(1, 2)

@@ -29,7 +29,7 @@ def split_people(lock: Lock, share: float) -> People:
     """Divide a lock's windows by person.
 
     The lock's ``valid`` split is taken where there is one. Else the last people by name are held
-    out, ``share`` of them and at least one. Windows of the ``test`` split are never read.
+    out, ``share`` of them, at least one and never all. Windows of the ``test`` split are never read.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def split_people(lock: Lock, share: float) -> People:
     valid = split_N == "valid"
     if not valid.any() and share > 0:
         groups = sorted(set(group_R[recording_N[train]].tolist()))
-        held = groups[len(groups) - max(1, round(share * len(groups))) :] if len(groups) > 1 else []
+        count = min(max(1, round(share * len(groups))), len(groups) - 1)
+        held = groups[len(groups) - count :]
         valid = train & np.isin(group_R[recording_N], held)
         train &= ~valid
     if not train.any():

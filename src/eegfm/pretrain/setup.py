@@ -100,9 +100,7 @@ def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = 
         statistics = estimate(sample.batches(0, sample.steps_per_epoch), encoder.config)
     torch.manual_seed(config.seed)
     model = Masked(encoder, statistics)
-    objective = Objective(
-        config.objective, encoder.config, config.seed, statistics, config.reader.band_hz
-    )
+    objective = Objective(config.objective, encoder.config, config.seed, statistics, config.reader.band_hz)
     loading |= {"prefetch": config.loader.prefetch, "mix": config.loader.mix, "prepare": objective.hide}
     train = Loader(reader, people.train_N, **loading)
     watched = spread(people.valid_N, config.validation.windows)

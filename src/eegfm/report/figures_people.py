@@ -84,8 +84,8 @@ def confusion_figure(predictions: pa.Table, rows: Sequence[Row], classes: Sequen
             [name.split("/")[-1] for name in classes],
             first=i == 0,
         )
-        aligned = "" if row.label == row.model else f"\n{row.alignment}"
-        axes.set_title(f"{row.model}{aligned}", loc="center", fontsize=9, fontweight="normal")
+        aligned = "" if row.label == row.title else f"\n{row.alignment}"
+        axes.set_title(f"{row.title}{aligned}", loc="center", fontsize=9, fontweight="normal")
     return figure
 
 

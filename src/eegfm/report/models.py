@@ -14,6 +14,17 @@ TARGET_DATA = {
 }
 """What a decoder took from the test person, without labels; `past` first, for it is what a BCI can do."""
 
+TITLES = {
+    "csbrain": "CSBrain",
+    "eegnet": "EEGNet",
+    "shallow": "ShallowFBCSPNet",
+    "band_power": "log band power",
+    "csp_lda": "CSP + LDA",
+    "tangent": "tangent space",
+    "tangent_filterbank": "tangent space, filter bank",
+    "methodology": "methodology alone",
+}
+
 MEASURES = {
     "balanced_accuracy": "balanced accuracy",
     "kappa": "kappa",
@@ -53,9 +64,18 @@ class Row:
         return sum(person.above_chance for person in self.people)
 
     @property
+    def title(self) -> str:
+        """The model's name for people; a label of the configuration keeps its words."""
+        return TITLES.get(self.model, self.model.replace("csbrain", "CSBrain").replace("_", " "))
+
+    @property
     def label(self) -> str:
-        """Model and alignment in one line."""
-        return self.model if self.alignment in ("", "none") else f"{self.model} + {self.alignment}"
+        """Title, and the alignment where the use of the test person's data does not say it."""
+        return (
+            self.title
+            if self.alignment in ("", "none", self.target_data)
+            else f"{self.title} + {self.alignment}"
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,7 @@ def tables(run: Run, split: str = "test") -> list[Table]:
     """
     if run.scores is None:
         return []
-    classes = max(2, len(run.info.get("classes") or ()))
+    classes = max(2, len(run.classes))
     kinds: dict[tuple[str, int], dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for score in run.scores.to_pylist():
         if score["split"] == split and score["person"] is not None:

@@ -86,7 +86,7 @@ def _draw_dots(panel: SubFigure, run: Run, table: Table) -> None:
     title = f"3  A dot per person never seen (target data: {table.target_data})"
     panel.suptitle(title, x=0.03, ha="left", fontsize=11, fontweight="bold")
     axes = panel.subplots()
-    draw_people(axes, table.rows[:_SHOWN_MODELS], max(2, len(run.info.get("classes") or ())), _chance(run))
+    draw_people(axes, table.rows[:_SHOWN_MODELS], max(2, len(run.classes)), _chance(run))
     axes.set_xlabel("balanced accuracy (grey: guessing stays here in 95 of 100 people)")
 
 
@@ -125,4 +125,4 @@ def _draw_table(axes: Axes, run: Run, table: Table) -> None:
 
 
 def _chance(run: Run) -> float:
-    return run.chance["mean"] if run.chance else 1 / max(2, len(run.info.get("classes") or ()))
+    return run.chance["mean"] if run.chance else 1 / max(2, len(run.classes))

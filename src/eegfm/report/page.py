@@ -133,7 +133,7 @@ def _decoding(run: Run) -> dict[str, Any] | None:
     headline = _headline(found)
     if headline is None:
         return None
-    classes = list(run.info.get("classes") or ())
+    classes = list(run.classes)
     chance = run.chance["mean"] if run.chance else 1 / max(2, len(classes))
     described = "; ".join(f"{row.label} {row.measures['balanced_accuracy']:.3f}" for row in headline.rows)
     return {

@@ -42,6 +42,13 @@ class Run:
         return str(self.info["kind"])
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels that a fine-tuning run tells apart; empty where it did not get that far."""
+        inputs = self.path / "inputs.json"
+        known = json.loads(inputs.read_text(encoding="utf-8")) if inputs.exists() else self.info
+        return tuple(known.get("classes") or ())
+
+    @property
     def pretraining(self) -> "Run | None":
         """The run that pre-trained: itself, or the one its encoder comes from."""
         return self if self.kind == "pretrain" else self.encoder

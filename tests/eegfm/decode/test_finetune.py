@@ -84,7 +84,7 @@ def test_the_run_folder_holds_what_report_and_predict_need(run_dir):
 
 def test_finished_units_are_not_done_again_and_a_lost_one_is(run_dir, lock_path):
     units = {path: path.stat().st_mtime_ns for path in (run_dir / "units").iterdir()}
-    lost = next(path for path in units if path.name.startswith("band_power-past-1"))
+    lost = next(path for path in units if path.name.startswith("band_power-aligned-1"))
     before = pq.read_table(run_dir / "predictions.parquet")
     lost.unlink()
     finetune(config_of(lock_path, run_dir.parent))
@@ -115,9 +115,7 @@ def encoder_that_saw(folder, people):
 def test_an_encoder_that_has_seen_test_people_is_refused(lock_path, tmp_path):
     checkpoint = encoder_that_saw(tmp_path / "model", ["tiny/P01", "tiny/P02", "elsewhere/P09"])
     models = [{"name": "csbrain", "model": {"checkpoint": checkpoint}, **QUICK}]
-    with pytest.raises(
-        EegfmError, match=r"has seen 2 of the 6 test people .*tiny/P01, tiny/P02.*test_people"
-    ):
+    with pytest.raises(EegfmError, match=r"2 of the 6 test people .*tiny/P01, tiny/P02.*test_people"):
         finetune(config_of(lock_path, tmp_path, models=models))
     unknown = encoder_that_saw(tmp_path / "unknown", None)
     models = [{"name": "csbrain", "model": {"checkpoint": unknown}, **QUICK}]
@@ -164,9 +162,7 @@ def test_a_new_file_of_another_montage_is_predicted_window_by_window(run_dir):
 
 def test_a_baseline_that_lacks_channels_refuses_and_says_which(run_dir):
     names = tuple(CHANNELS[3:9])
-    with pytest.raises(
-        EegfmError, match=r"lacks \d+ of the 13 channels that band_power was fitted on .*csbrain"
-    ):
+    with pytest.raises(EegfmError, match=r"lacks \d+ of the 13 channels that band_power was .*csbrain"):
         predict_windows(run_dir, new_samples(names), channel_rows(names), rate_hz=200.0, model="band_power")
 
 
@@ -184,12 +180,10 @@ def test_a_baseline_ignores_extra_channels_and_their_order(run_dir):
 def test_wrong_requests_are_explained(run_dir, lock_path, tmp_path):
     names = ("C3", "Cz", "C4")
     ask = (run_dir, new_samples(names), channel_rows(names))
-    with pytest.raises(
-        UsageError, match=r"no model 'eegnet'; it has band_power, csp_lda, methodology, csbrain"
-    ):
+    with pytest.raises(UsageError, match=r"no model 'eegnet'; it has band_power, .*, csbrain"):
         predict_windows(*ask, rate_hz=200.0, model="eegnet")
-    with pytest.raises(UsageError, match="no decoder csbrain with alignment all; it offers past"):
-        predict_windows(*ask, rate_hz=200.0, alignment="all")
+    with pytest.raises(UsageError, match="no decoder csbrain with alignment none; it offers past, all"):
+        predict_windows(*ask, rate_hz=200.0, alignment="none")
     with pytest.raises(EegfmError, match="is at 250 Hz, the run at 200"):
         predict_windows(*ask, rate_hz=250.0)
     with pytest.raises(EegfmError, match="holds no window of 4 s"):

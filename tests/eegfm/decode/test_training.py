@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,7 @@ def run(network, epochs=5, valid=True, seed=0, lr=1e-2, **schedule):
     records = []
     fit_network(
         network,
-        lambda x, positions, mask: network(x),
+        lambda x, positions: network(x),
         groups_of(0),
         groups_of(1) if valid else [],
         Schedule(epochs, 8, lr, **schedule),
@@ -96,7 +98,7 @@ def test_patience_stops_a_network_that_no_longer_gets_better():
 
 
 def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate():
-    with pytest.raises(EegfmError, match="no number in epoch .* lower lr"):
+    with pytest.raises(EegfmError, match=r"no number in epoch .* lower lr"):
         run(nn.Sequential(linear(), _Not()), epochs=2)
 
 
@@ -123,9 +125,8 @@ def test_csbrain_learns_from_people_of_different_montages():
         make_trials(3, trials=24, effect=1.3),
         make_trials(3, names=cap(22), trials=24, effect=1.3, seed=9),
     )
-    from dataclasses import replace
 
-    people = one.people + tuple(replace(p, person=p.person + "b") for p in other.people)
+    people = (*one.people, *(replace(p, person=p.person + "b") for p in other.people))
     trials = replace(one, people=people)
     test = ("made/P3", "made/P3b")
     train = trials.only(set(trials.names) - set(test))

@@ -5,13 +5,117 @@ import torch
 
 from eegfm_lake import electrodes
 
-CAP_64 = (
-    "FC5 FC3 FC1 FCz FC2 FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CP1 CPz CP2 CP4 CP6 Fp1 Fpz Fp2 AF7 AF3 AFz AF4 AF8"
-    " F7 F5 F3 F1 Fz F2 F4 F6 F8 FT7 FT8 T7 T8 T9 T10 TP7 TP8 P7 P5 P3 P1 Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz"
-    " O2 Iz"
-).split()
-CAP_22 = "Fz FC3 FC1 FCz FC2 FC4 C5 C3 C1 Cz C2 C4 C6 CP3 CP1 CPz CP2 CP4 P1 Pz P2 POz".split()
-CAP_19 = "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T7 T8 P7 P8 Fz Cz Pz".split()
+CAP_64 = [
+    "FC5",
+    "FC3",
+    "FC1",
+    "FCz",
+    "FC2",
+    "FC4",
+    "FC6",
+    "C5",
+    "C3",
+    "C1",
+    "Cz",
+    "C2",
+    "C4",
+    "C6",
+    "CP5",
+    "CP3",
+    "CP1",
+    "CPz",
+    "CP2",
+    "CP4",
+    "CP6",
+    "Fp1",
+    "Fpz",
+    "Fp2",
+    "AF7",
+    "AF3",
+    "AFz",
+    "AF4",
+    "AF8",
+    "F7",
+    "F5",
+    "F3",
+    "F1",
+    "Fz",
+    "F2",
+    "F4",
+    "F6",
+    "F8",
+    "FT7",
+    "FT8",
+    "T7",
+    "T8",
+    "T9",
+    "T10",
+    "TP7",
+    "TP8",
+    "P7",
+    "P5",
+    "P3",
+    "P1",
+    "Pz",
+    "P2",
+    "P4",
+    "P6",
+    "P8",
+    "PO7",
+    "PO3",
+    "POz",
+    "PO4",
+    "PO8",
+    "O1",
+    "Oz",
+    "O2",
+    "Iz",
+]
+CAP_22 = [
+    "Fz",
+    "FC3",
+    "FC1",
+    "FCz",
+    "FC2",
+    "FC4",
+    "C5",
+    "C3",
+    "C1",
+    "Cz",
+    "C2",
+    "C4",
+    "C6",
+    "CP3",
+    "CP1",
+    "CPz",
+    "CP2",
+    "CP4",
+    "P1",
+    "Pz",
+    "P2",
+    "POz",
+]
+CAP_19 = [
+    "Fp1",
+    "Fp2",
+    "F3",
+    "F4",
+    "C3",
+    "C4",
+    "P3",
+    "P4",
+    "O1",
+    "O2",
+    "F7",
+    "F8",
+    "T7",
+    "T8",
+    "P7",
+    "P8",
+    "Fz",
+    "Cz",
+    "Pz",
+]
 
 
 def positions(names: list[str]) -> torch.Tensor:
@@ -28,7 +132,9 @@ def eeg(batch: int, channels: int, samples: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(0.25 * noise / noise.std()).float()
 
 
-def lateralised(n: int, channels: torch.Tensor, seed: int, drop: float = 0.6) -> tuple[torch.Tensor, torch.Tensor]:
+def lateralised(
+    n: int, channels: torch.Tensor, seed: int, drop: float = 0.6
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Windows of 4 s whose 10 Hz rhythm is weaker over one hand area; its phase tells nothing."""
     rng = np.random.default_rng(seed)
     x = eeg(n, len(channels), 800, seed).numpy()

@@ -95,7 +95,9 @@ def test_a_loud_patch_changes_no_embedding_at_another_time():
     loud = x.clone()
     loud[:, 3, 200:300] *= 30
     layout = layout_of(positions(CAP_22)[None])
-    changed = (model.embedding(x, layout, None) - model.embedding(loud, layout, None)).abs().amax((0, 1, 3)) > 1e-6
+    changed = (model.embedding(x, layout, None) - model.embedding(loud, layout, None)).abs().amax(
+        (0, 1, 3)
+    ) > 1e-6
     assert changed.tolist() == [p == 2 for p in range(8)]
 
 
@@ -159,7 +161,7 @@ def test_bf16_autocast_stays_near_float32(tiny: Encoder):
 
 
 def test_a_window_shorter_than_a_patch_is_refused(tiny: Encoder):
-    with pytest.raises(UsageError, match="99 samples.*patch of 100"):
+    with pytest.raises(UsageError, match=r"99 samples.*patch of 100"):
         tiny(eeg(1, 2, 99), positions(["C3", "C4"]))
 
 
@@ -181,14 +183,18 @@ def test_a_misspelt_setting_names_the_right_one():
 
 
 def test_presets_have_their_stated_sizes():
-    counts = {name: sum(p.numel() for p in Encoder(preset(name, 4)).parameters()) for name in ("tiny", "small", "base")}
+    counts = {
+        name: sum(p.numel() for p in Encoder(preset(name, 4)).parameters())
+        for name in ("tiny", "small", "base")
+    }
     assert counts == COUNTS
 
 
-COUNTS = {"tiny": 0, "small": 0, "base": 0}
+COUNTS = {"tiny": 47_100, "small": 632_918, "base": 9_608_933}
 
 
-def test_compiled_equals_eager(tiny: Encoder):
+@pytest.mark.slow
+def test_compiled_without_graph_breaks_equals_eager(tiny: Encoder):
     layout = layout_of(positions(CAP_22)[None])
     x = eeg(1, 22, 800)
     compiled = torch.compile(tiny.encode, backend="aot_eager", fullgraph=True)

@@ -58,6 +58,13 @@ def test_spatial_operators_are_averages_and_gradients():
     assert abs((operators["gradient_x"] @ xyz[:, 1])[CAP_64.index("Cz")]) < 0.002
 
 
+def test_sparse_and_dense_caps_cover_the_same_area():
+    areas = [cap(names)["area_MC"] for names in (CAP_64, CAP_19)]
+    assert abs(areas[0].sum() / areas[1].sum() - 1) < 0.15
+    three = montage(positions(["C3", "none", "neither"]).numpy(), np.array([True, True, True]), 5)
+    assert np.allclose(three["area_MC"], [1, 0.5, 0.5])
+
+
 def test_a_batch_names_each_montage_once():
     where = torch.stack([positions(CAP_19), positions(CAP_19), positions(CAP_64[:19])])
     layout = layout_of(where)
