@@ -49,7 +49,7 @@ def main() -> None:
     runs = [finetune(load_config("left_right", FinetuneConfig, common))]
     if not options.skip_pretrained:
         seen = freeze(lake, "eegmmidb_pretrain", params={"first": "1", "last": "18"})
-        changes = [f"lock={seen.path}", f"runs={options.runs}", "name=eegmmidb_s001_s018"]
+        changes = [f"lock={seen.path}", f"runs={options.runs}", "name=eegmmidb_s001_s018", "epochs=10"]
         encoder = pretrain(load_config("tiny_4s", PretrainConfig, changes))
         checkpoint = f"models.0.model.checkpoint={encoder / 'model'}"
         runs.append(finetune(load_config("left_right_pretrained", FinetuneConfig, [*common, checkpoint])))
