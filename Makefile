@@ -26,10 +26,10 @@ ingest: setup ## fill the lake: make ingest DATASET=eegmmidb SOURCE=/path/to/fil
 cohort: setup ## freeze a cohort: make cohort SQL=cohorts/mine.sql (or a name of the library)
 	$(BIN)/eegfm cohort $(SQL) --lake $(LAKE)
 
-pretrain: setup ## pre-train an encoder: make pretrain CONFIG=configs/pretrain/tiny.yaml
+pretrain: setup ## pre-train an encoder: make pretrain CONFIG=tiny_4s
 	$(BIN)/eegfm pretrain $(CONFIG)
 
-finetune: setup ## decode people never seen: make finetune CONFIG=configs/finetune/left_right.yaml
+finetune: setup ## decode people never seen: make finetune CONFIG=left_right
 	$(BIN)/eegfm finetune $(CONFIG)
 
 report: setup ## one HTML page of a run: make report RUN=runs/NAME

@@ -161,7 +161,7 @@ def _type_of_label(label: str) -> str | None:
 
 def _why_dropped(kind: str, source_type: str) -> str:
     if kind == "stim":
-        return "trigger channel: its changes are events"
+        return "trigger channel: no signal"
     if kind == "unlabelled":
         return "label is no electrode, and others of this recording are"
     return "no biosignal that is stored" + (f" ({source_type})" if source_type != "eeg" else "")

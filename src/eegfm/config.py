@@ -82,6 +82,9 @@ class ObjectiveConfig(Section):
     """Every frequency counts the same, or squared error (two thirds of it below 4 Hz)."""
     high_hz: Annotated[float, Field(gt=0)] | None = None
     """Frequencies above are not judged; null for all that a channel's own band holds."""
+    visible: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of visible patches in what is trained (never in what is reported). A token that holds its own waveform
+    is what hidden neighbours are filled in from: with 1, a short run learns in half the steps."""
 
     @model_validator(mode="after")
     def _span_is_ordered(self) -> "ObjectiveConfig":

@@ -47,7 +47,7 @@ VERBS = (
         "train an encoder on masked patches of a lock, without labels",
         pretrain,
         (
-            "eegfm pretrain tiny.yaml lock=pretrain_4s",
+            "eegfm pretrain tiny_4s epochs=10",
             "eegfm pretrain mine.yaml model.preset=small optimiser.lr=3e-4",
         ),
         "The same command in the same run folder goes on from its last checkpoint.",
@@ -58,8 +58,8 @@ VERBS = (
         "decode people never seen: the encoder and its baselines, scored person by person",
         finetune,
         (
-            "eegfm finetune left_right.yaml lock=eegmmidb_left_right",
-            "eegfm finetune left_right.yaml model.checkpoint=runs/pretrain/model",
+            "eegfm finetune left_right workers=2",
+            "eegfm finetune left_right_pretrained models.0.model.checkpoint=runs/tiny_4s/model",
         ),
         "Every row of the table says what was taken from the test person (target_data, target_labels).",
         _config_arguments,

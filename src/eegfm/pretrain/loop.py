@@ -115,20 +115,22 @@ def fit(
 def train_step(
     config: PretrainConfig, setup: Setup, fabric: Fabric, model: Any, optimiser: Any, batch: Batch, lr: float
 ) -> tuple[float, float]:
-    """Take one step and return its loss and the gradient's norm before clipping."""
+    """Take one step and return the loss of hidden patches and the gradient's norm before clipping."""
     for group in optimiser.param_groups:
         group["lr"] = lr
     # Dropout, too, is a function of the step.
     torch.manual_seed(int(np.random.SeedSequence([config.seed, batch.step]).generate_state(1)[0]))
     model.train()
-    loss = setup.objective.loss(model(batch), setup.model.encoder.patches(batch.x_BCT), batch)
+    predicted, truth = model(batch), setup.model.encoder.patches(batch.x_BCT)
+    loss = setup.objective.loss(predicted, truth, batch)
     if not torch.isfinite(loss):
         raise EegfmError(
             f"the loss is {loss.item()} at step {batch.step + 1} (learning rate {lr:.2g}, {config.precision},"
             f" windows {batch.window_B[:3].tolist()} …); lower optimiser.lr, lengthen optimiser.warmup_steps"
             " or set precision=32-true"
         )
-    fabric.backward(loss)
+    copying = setup.objective.copying_loss(predicted, truth, batch) if config.objective.visible else 0.0
+    fabric.backward(loss + copying)
     clip_norm = config.optimiser.clip_norm
     norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
     optimiser.step()

@@ -125,6 +125,12 @@ class Objective:
         weight_M = batch.weight_B[:, None, None].expand_as(hidden_BCP)[hidden_BCP]
         return (loss_M * weight_M).sum() / weight_M.sum().clamp(min=1e-12)
 
+    def copying_loss(self, predicted_BCPS: Tensor, truth_BCPS: Tensor, batch: Batch) -> Tensor:
+        """Return what visible patches add to the loss that is trained, their small weight included."""
+        visible_BCP = ~batch.patch_mask_BCP & batch.channel_mask_BC[:, :, None]
+        visible = replace(batch, patch_mask_BCP=visible_BCP)
+        return self.config.visible * self.loss(predicted_BCPS, truth_BCPS, visible)
+
     def by_band(self, predicted_BCPS: Tensor, truth_BCPS: Tensor, batch: Batch) -> dict[str, float]:
         """Return the equalised loss of each band; NaN where no hidden patch holds that band."""
         power_MK, judged_MK = self._power(predicted_BCPS, truth_BCPS, batch)

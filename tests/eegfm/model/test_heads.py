@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from eegfm.model import ClassifierHead, Encoder, layout_of, preset
+from eegfm.model.heads import Pooling
 from eegfm_lake.errors import UsageError
 from tests.eegfm.model.caps import CAP_19, CAP_22, CAP_64, eeg, lateralised, positions
 
@@ -47,6 +48,16 @@ def test_pooling_keeps_sides_apart_except_the_mean():
         head = ClassifierHead(config, 2, pooling).eval()
         same = torch.allclose(head(tokens, None, where), head(tokens.flip(1), None, where), atol=1e-5)
         assert same == (pooling == "mean")
+
+
+@pytest.mark.parametrize("cap", [CAP_19, CAP_64])
+def test_what_all_electrodes_share_reaches_the_first_map_alone(cap):
+    torch.manual_seed(0)
+    layout = layout_of(positions(cap)[None], None)
+    shared = torch.randn(1, 1, 15, 32).expand(1, len(cap), 15, 32)
+    maps = Pooling(preset("tiny", 4))(shared, layout).view(16, 32)
+    assert maps[0].abs().min() > 0
+    assert maps[1:].abs().max() < 1e-5
 
 
 def test_an_unknown_pooling_is_refused():

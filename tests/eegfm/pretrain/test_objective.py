@@ -52,6 +52,15 @@ def test_predicting_zero_costs_one_and_the_truth_costs_nothing(batch, statistics
         assert objective.loss(torch.zeros_like(truth), truth, batch).item() == pytest.approx(1, abs=0.15)
 
 
+def test_copying_is_judged_on_visible_patches_of_real_channels_alone(batch, statistics):
+    objective = Objective(ObjectiveConfig(visible=0.5), ENCODER, 0, statistics)
+    truth = patches(batch)
+    visible_BCP1 = (~batch.patch_mask_BCP & batch.channel_mask_BC[:, :, None])[..., None]
+    assert objective.copying_loss(torch.where(visible_BCP1, truth, 7.0), truth, batch).item() == 0
+    nothing_copied = torch.where(visible_BCP1, 0.0, truth)
+    assert objective.copying_loss(nothing_copied, truth, batch).item() == pytest.approx(0.5, abs=0.08)
+
+
 def test_every_frequency_counts_the_same_only_when_equalised(batch, statistics):
     truth = patches(batch)
     t = torch.arange(100) / 200.0
