@@ -130,7 +130,7 @@ def ingest(
     console = Console(quiet=not progress, stderr=False)
     recipe = recipes.find(recipe_id)
     _check(profile, workers, scheduler)
-    root = _source_root(recipe, source, list_only, console)
+    root = _source_root(recipe, source, only, list_only, console)
     storage = Storage(lake_uri)
     jobs = jobs_of(recipe, root, only)
     plan = make_plan(jobs, _known(storage, recipe.id, profile), retry_failed=retry_failed, rehash=rehash)
@@ -231,7 +231,7 @@ def _run(
             raise
         _commit_if_it_fits(committer)
         raise EegfmError(
-            f"disk full ({error}): {committer.done} recordings of this run are in the lake; "
+            f"disk full ({str(error).partition(';')[0]}): {committer.done} recordings of this run are in the lake; "
             "free space and give the same command again: it goes on with the rest"
         ) from error
 
@@ -260,7 +260,9 @@ def _check(profile: str, workers: int, scheduler: str | None) -> None:
         raise UsageError("give --workers or --scheduler, not both: a running scheduler has its own workers")
 
 
-def _source_root(recipe: Recipe, source: str | Path | None, list_only: bool, console: Console) -> Path:
+def _source_root(
+    recipe: Recipe, source: str | Path | None, only: Sequence[str], list_only: bool, console: Console
+) -> Path:
     if source is not None:
         return Path(os.path.abspath(Path(source).expanduser()))
     if recipe.download is None:
@@ -276,7 +278,7 @@ def _source_root(recipe: Recipe, source: str | Path | None, list_only: bool, con
             f"{recipe.id} was not downloaded yet; name its folder with --source, or ingest without --list"
         )
     console.print(f"{recipe.id}: fetching into {target} (what is there already is kept)", highlight=False)
-    return recipe.download(target)
+    return recipe.download(target, only)
 
 
 def _known(storage: Storage, dataset: str, profile: str) -> dict:
@@ -284,7 +286,10 @@ def _known(storage: Storage, dataset: str, profile: str) -> dict:
         lake = Lake.open(storage)
     except UsageError:  # no lake yet: it is made when there is something to put in
         return {}
-    return lake.known_sources(dataset, profile)
+    known = lake.known_sources(dataset, profile)
+    stored = {entry.rel for entry in storage.list(f"signals/{dataset}")}
+    # A recording whose signals are gone is read again: that is how a lock gets them back.
+    return {path: one for path, one in known.items() if one.signal_file is None or one.signal_file in stored}
 
 
 def _stamp(recipe: Recipe, ingest_id: str) -> Stamp:
@@ -324,10 +329,7 @@ def _say_report(console: Console, report: IngestReport) -> None:
     for path, reason in report.failures[:_FAILURES_SHOWN]:
         console.print(f"  failed {path}: {reason}", highlight=False, soft_wrap=True, markup=False)
     if len(report.failures) > _FAILURES_SHOWN:
-        console.print(
-            f"  … and {len(report.failures) - _FAILURES_SHOWN} more: eegfm sql 'FROM failures'",
-            highlight=False,
-        )
+        console.print(f"  … and {len(report.failures) - _FAILURES_SHOWN} more", highlight=False)
 
 
 def _why(skipped: Counter[str]) -> str:

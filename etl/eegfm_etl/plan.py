@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from eegfm_etl import provenance
-from eegfm_etl.recipe import Job, Recipe
+from eegfm_etl.recipe import Job, Recipe, wanted
 from eegfm_etl.source import SourceError
 from eegfm_lake.errors import UsageError
 from eegfm_lake.table import KnownSource
@@ -47,7 +46,7 @@ def jobs_of(recipe: Recipe, source: Path, only: Sequence[str]) -> list[Job]:
             f"no file of {recipe.id} was found below {source}; "
             f"the recipe expects the layout of {recipe.layout_source}"
         )
-    chosen = [job for job in jobs if not only or any(_matches(job.rel, pattern) for pattern in only)]
+    chosen = [job for job in jobs if wanted(job.rel, only)]
     if not chosen:
         raise UsageError(
             f"none of the {len(jobs)} files matches --only {' '.join(only)}; the first is {jobs[0].rel}"
@@ -109,7 +108,3 @@ def _digest(job: Job) -> str:
         return provenance.sha256(job.path)
     except SourceError:
         return ""
-
-
-def _matches(rel: str, pattern: str) -> bool:
-    return fnmatchcase(rel, pattern) or fnmatchcase(str(PurePosixPath(rel).with_suffix("")), pattern)

@@ -6,9 +6,10 @@ how to write one.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
@@ -106,7 +107,8 @@ class Recipe:
     plan
         Source root to jobs, in a stable order. Reads names and tables, never samples.
     download
-        Target folder to the folder that then holds the files; None where the user fetches them.
+        Target folder and patterns (`wanted`) to the folder that then holds the files; None where the user
+        fetches them.
     start_time_note
         Why the recordings' start time is not kept.
     """
@@ -124,7 +126,7 @@ class Recipe:
     layout_source: str
     namespace: str
     plan: Callable[[Path], list[Job]]
-    download: Callable[[Path], Path] | None = None
+    download: Callable[[Path, Sequence[str]], Path] | None = None
     start_time_note: str = "dropped: a date can help to identify a person"
 
     def __post_init__(self) -> None:
@@ -134,15 +136,24 @@ class Recipe:
             )
 
 
+def wanted(rel: str, only: Sequence[str]) -> bool:
+    """Whether a path below the root matches any of the globs, with or without its suffix; all without globs."""
+    names = (rel, str(PurePosixPath(rel).with_suffix("")))
+    return not only or any(fnmatchcase(name, pattern) for name in names for pattern in only)
+
+
 def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[str]]]:
     """Files at any depth whose name matches, as (path below root with forward slashes, match), sorted.
 
-    Links to folders are not followed: a loop would never end.
+    A folder of such a name counts as a file that cannot be read, unless the file lies in it. Links to folders
+    are not followed: a loop would never end.
     """
-    found = []
+    found, folders = [], []
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            if match := pattern.fullmatch(name):
-                found.append(((Path(folder) / name).relative_to(root).as_posix(), match))
-    return sorted(found, key=lambda one: one[0])
+        for kind, kind_names in ((found, names), (folders, subfolders)):
+            for name in kind_names:
+                if match := pattern.fullmatch(name):
+                    kind.append(((Path(folder) / name).relative_to(root).as_posix(), match))
+    empty = [one for one in folders if not any(rel.startswith(f"{one[0]}/") for rel, _ in found)]
+    return sorted(found + empty, key=lambda one: one[0])

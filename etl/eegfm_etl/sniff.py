@@ -91,7 +91,7 @@ def sniff(path: Path) -> str:
         )
     raise SourceError(
         "read",
-        f"{path.name} does not begin like a {known[0]} file (found {head[:8]!r}): "
+        f"{path.name} does not begin as {known[0]} files do (found {head[:8]!r}): "
         "it is damaged or something else under this name; fetch it again",
     )
 
@@ -108,7 +108,7 @@ def _head(path: Path) -> bytes:
         if "annex/objects" in target:
             words = "its content was never fetched from git-annex; run `datalad get` or `git annex get`"
         else:
-            words = f"it is a link to {target}, which does not exist"
+            words = f"it is a link to {target}, which does not exist; put the file itself there"
         raise SourceError("read", f"{path.name}: {words}")
     if path.is_dir():
         raise SourceError("read", f"{path.name} is a folder; recordings that are folders are not supported")

@@ -62,6 +62,10 @@ def check_statement(connection: duckdb.DuckDBPyConnection, statement: str) -> No
         if parsed.get("error_type") == "parser":
             raise UsageError(_syntax_error(parsed, statement))
         raise UsageError("only one SELECT may be asked here (it may begin with WITH); nothing can be changed")
+    if not parsed["statements"]:
+        raise UsageError(
+            "the statement is empty; ask one SELECT (eegfm sql without a statement has examples)"
+        )
     if len(parsed["statements"]) != 1:
         raise UsageError(f"{len(parsed['statements'])} statements were given; ask one SELECT at a time")
     for node in _dictionaries(parsed):
@@ -89,6 +93,8 @@ def explain_sql_error(error: duckdb.Error, statement: str, views: Sequence[str])
         close = get_close_matches(missing[1].lower(), views, 1, 0.5)
         meant = f"did you mean {close[0]}? " if close else ""
         parts.append(f"{meant}The views are {', '.join(views)}")
+    elif what.startswith("Cannot access file"):
+        parts = [f"SQL: files cannot be read here, only the views {', '.join(views)}"]
     return "; ".join(parts)
 
 

@@ -60,6 +60,8 @@ class Storage:
             text, separator = rest, ""
         if separator and scheme != "s3":
             raise UsageError(f"{text}: unknown storage {scheme}://; give a folder or s3://bucket/prefix")
+        if separator and not rest.strip("/"):
+            raise UsageError(f"{text}: names no bucket; give s3://bucket or s3://bucket/prefix")
         whole = text.rstrip("/") if separator else os.path.abspath(os.path.expanduser(text))
         object.__setattr__(self, "uri", whole)
 

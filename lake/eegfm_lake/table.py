@@ -3,8 +3,11 @@
 A recording is one row, so one commit makes it visible, whole or not at all.
 """
 
+import errno
 import json
+import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError, MissingExtraError, UsageError
@@ -50,6 +54,7 @@ class KnownSource:
     recording_id: str | None
     failed: bool  # no recording was ever made of it
     failed_sha256: tuple[str, ...] = ()  # contents found at this path that could not be read
+    signal_file: str | None = None  # below the lake's root
 
 
 class Lake:
@@ -84,6 +89,8 @@ class Lake:
             The lake was written under a newer contract.
         """
         storage = uri if isinstance(uri, Storage) else Storage(uri)
+        if storage.is_local and Path(storage.uri).is_file():
+            raise UsageError(f"{storage.uri} is a file; a lake is a folder: name one with --lake")
         if not storage.exists(MARKER):
             if not create:
                 raise UsageError(
@@ -153,7 +160,7 @@ class Lake:
             known[row["path"]] = KnownSource(
                 row["sha256"], row["bytes"], row["recording_id"], True, failed[row["path"]]
             )
-        for row in self.recordings(["recording_id", "source"], **wanted).to_pylist():
+        for row in self.recordings(["recording_id", "source", "signal"], **wanted).to_pylist():
             source = row["source"] or {}
             if path := source.get("path"):
                 known[path] = KnownSource(
@@ -162,6 +169,7 @@ class Lake:
                     row["recording_id"],
                     False,
                     failed.get(path, ()),
+                    (row["signal"] or {}).get("file"),
                 )
         return known
 
@@ -201,7 +209,9 @@ class Lake:
     ) -> pa.Table:
         contract = TABLES[table]
         wanted = pa.schema([contract.field(name) for name in (columns or contract.names)])
-        dataset = self._delta(table).to_pyarrow_dataset()
+        # deltalake's own file system calls Python from Arrow's threads, which can abort a process that ends.
+        files = pafs.SubTreeFileSystem(self.storage.full(table), self.storage.filesystem)
+        dataset = self._delta(table).to_pyarrow_dataset(filesystem=files)
         present = [name for name in wanted.names if name in dataset.schema.names]
         conditions = [
             pc.field(name) == value
@@ -226,7 +236,9 @@ class Lake:
             batch = keys[start : start + _ROWS_A_COMMIT]
             data = _typed([unique[key] for key in batch], TABLES[table])
             predicate = _matches_any(_KEYS[table], batch)
-            version = _retried(partial(self._overwrite, table, data, predicate))
+            version = _retried(
+                partial(self._overwrite, table, data, predicate), f"{self.storage.uri}/{table}"
+            )
             if version % _COMPACT_EVERY == 0:
                 self.compact()
 
@@ -261,10 +273,10 @@ def _create_tables(storage: Storage) -> None:
             configuration=configuration,
             storage_options=storage.delta_options(),
         )
-        _retried(create)
+        _retried(create, f"{storage.uri}/{table}")
 
 
-def _retried(commit: Callable[[], Any]) -> Any:
+def _retried(commit: Callable[[], Any], uri: str) -> Any:
     deadline = time.monotonic() + _GIVE_UP_S
     pause_s = 0.02
     while True:
@@ -277,9 +289,17 @@ def _retried(commit: Callable[[], Any]) -> Any:
                     "run the command again when other ingests have ended"
                 ) from error
         except (DeltaError, OSError) as error:
-            raise EegfmError(f"the lake's table cannot be written: {first_line(error)}") from error
+            raise EegfmError(f"{uri}: the lake's table cannot be written: {_words(error)}") from error
         time.sleep(random.uniform(0, pause_s))  # so that two committers do not collide in step
         pause_s = min(2 * pause_s, 1.0)
+
+
+def _words(error: BaseException) -> str:
+    """Put what the table's engine says into one line; it gives every cause a line of its own."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return "no space left on the device; free some and run the command again"
+    lines = [re.sub(r"\x1b\[\d+m|↳", "", line).strip() for line in str(error).splitlines()]
+    return ": ".join(line for line in lines if line) or type(error).__name__
 
 
 def first_line(error: BaseException) -> str:

@@ -46,6 +46,7 @@ def find_recording(lake: Lake, recording_id: str, profile: str | None = None) ->
         return min(rows, key=lambda row: row["profile"])
     known = sorted(set(lake.recordings(["recording_id"])["recording_id"].to_pylist()))
     close = difflib.get_close_matches(recording_id, known, n=3)
+    close = close or [one for one in known if recording_id.lower() in one.lower()][:3]
     hint = (
         f"did you mean {', '.join(close)}?"
         if close

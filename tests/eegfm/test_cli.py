@@ -175,6 +175,21 @@ def test_an_empty_source_is_wrong_use(capsys, tmp_path):
     assert not (tmp_path / "lake").exists()
 
 
+def test_an_ingest_of_which_nothing_became_a_recording_fails_and_says_where_to_read_why(capsys, tmp_path):
+    (tmp_path / "S001R04.edf").touch()
+    into = tmp_path / "lake"
+    status, line = refusal(capsys, "ingest", "eegmmidb", "--source", tmp_path, "--lake", into)
+    assert status == 1
+    assert "no file became a recording, 1 failed" in line
+    assert f'FROM failures" --lake {into}' in line
+
+
+def test_part_of_a_recording_s_name_finds_it(capsys, lake):
+    status, line = refusal(capsys, "show", "p01", "--lake", lake)
+    assert status == 2
+    assert "did you mean tiny/P01/R1?" in line
+
+
 def test_sql_with_a_typo_suggests_the_right_column(capsys, lake):
     status, line = refusal(capsys, "sql", "SELECT persn FROM recordings", "--lake", lake)
     assert status == 2
@@ -244,7 +259,7 @@ def test_a_full_disk_is_one_line(capsys, lake):
         capsys, "sql", "SELECT 1 AS x", "--format", "csv", "--out", "/dev/full", "--lake", lake
     )
     assert status == 1
-    assert "No space left on device" in line
+    assert "/dev/full: no space left on the device; free some" in line
 
 
 def test_a_closed_pipe_is_no_failure(lake):

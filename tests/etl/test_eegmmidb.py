@@ -8,11 +8,12 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from mne.datasets import eegbci
 
 from eegfm_etl.events import label_events
-from eegfm_etl.recipes.eegmmidb import RECIPE, RUNS, download, labels_of_run, plan
+from eegfm_etl.recipes.eegmmidb import PEOPLE, RECIPE, RUNS, download, labels_of_run, plan
 from eegfm_lake import schema
-from eegfm_lake.errors import EegfmError
+from eegfm_lake.errors import EegfmError, UsageError
 
 from .ingest_miniatures import write_corpus, write_edf
 
@@ -114,17 +115,31 @@ def test_the_download_is_what_the_plan_reads(mirror, eegmmidb_dir: Path, tmp_pat
     for run in (1, 4):
         name = f"S001/S001R{run:02d}.edf"
         (folder / name).write_bytes((eegmmidb_dir / name).read_bytes())
-    root = download(tmp_path / "sources", people=[1], runs=[1, 4], base_url=address)
+    root = download(tmp_path / "sources", ["*S001R01", "*S001R04.edf"], base_url=address)
     assert [job.recording_id for job in plan(root)] == ["eegmmidb/S001/R01", "eegmmidb/S001/R04"]
 
 
 def test_a_download_that_fails_says_how_to_go_on(mirror, tmp_path: Path):
     folder, address = mirror
     with pytest.raises(EegfmError, match=r"could not be downloaded.*404.*--source"):
-        download(tmp_path / "sources", people=[1], runs=[1], base_url=address)
+        download(tmp_path / "sources", ["*S001R01"], base_url=address)
     write_corpus(folder, people=1, runs=(1,))  # a file with other bytes than the registry of hashes says
     with pytest.raises(EegfmError, match="could not be downloaded"):
-        download(tmp_path / "sources", people=[1], runs=[1], base_url=address)
+        download(tmp_path / "sources", ["*S001R01"], base_url=address)
+
+
+def test_only_what_is_asked_for_is_downloaded(monkeypatch, tmp_path: Path):
+    fetched = []
+    monkeypatch.setattr(eegbci, "load_data", lambda people, runs, **_: fetched.append((people, runs)))
+    download(tmp_path, ["*S00[12]R04.edf", "*S003*", "*S002R04"])
+    assert fetched == [([1, 2], [4]), ([3], list(RUNS))]
+    fetched.clear()
+    download(tmp_path)
+    assert fetched == [(list(PEOPLE), list(RUNS))]
+    with pytest.raises(
+        UsageError, match=r"no file of eegmmidb matches --only S001R99; the first is .*S001R01"
+    ):
+        download(tmp_path, ["S001R99"])
 
 
 def test_a_plan_is_stable_and_ignores_hidden_folders(tmp_path: Path):

@@ -112,6 +112,17 @@ def test_a_second_run_says_what_it_skipped_and_writes_nothing(corpus: Path, lake
     assert "nothing to do; the lake was not touched" in said
 
 
+def test_a_recording_whose_signals_are_gone_is_read_again(corpus: Path, lake_uri: str):
+    ingest(lake_uri, "eegmmidb", source=corpus, progress=False)
+    before = rows_of(lake_uri)
+    gone = Path(lake_uri, before[1]["signal"]["file"])
+    gone.unlink()
+    report = ingest(lake_uri, "eegmmidb", source=corpus, progress=False)
+    assert (report.done, report.skipped) == (1, {"already in the lake": 3})
+    assert gone.exists()  # the same bytes under the same name, so that locks find them
+    assert len(rows_of(lake_uri)) == len(before)
+
+
 def test_listing_reads_and_writes_nothing(corpus: Path, lake_uri: str, capsys):
     report = ingest(lake_uri, "eegmmidb", source=corpus, only=["*R06"], list_only=True)
     assert report.listed == ("S001/S001R06.edf", "S002/S002R06.edf")

@@ -143,7 +143,7 @@ HOSTILE = {
     "annex.bdf": (b"/annex/objects/MD5E-s1--0.bdf\n", "git-annex pointer"),
     "zipped.edf": (b"PK\x03\x04rest", "zip"),
     "packed.edf": (b"\x1f\x8b\x08rest", "gzip"),
-    "words.edf": (b"not an EDF at all", "does not begin like a EDF"),
+    "words.edf": (b"not an EDF at all", "does not begin as EDF files do"),
     "old.cnt": (b"Version 3.0" + bytes(900), "Neuroscan"),
     "notes.txt": (b"hello", "not supported"),
 }

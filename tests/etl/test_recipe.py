@@ -47,6 +47,15 @@ def test_a_loop_of_links_does_not_catch_the_search(tmp_path: Path):
     assert [rel for rel, _ in files_below(tmp_path, re.compile(r".*\.edf"))] == ["a/x.edf"]
 
 
+def test_a_folder_named_like_a_recording_is_listed_unless_the_recording_lies_in_it(tmp_path: Path):
+    import re
+
+    (tmp_path / "a.edf").mkdir()
+    (tmp_path / "b.edf").mkdir()
+    (tmp_path / "b.edf" / "b.edf").touch()
+    assert [rel for rel, _ in files_below(tmp_path, re.compile(r".*\.edf"))] == ["a.edf", "b.edf/b.edf"]
+
+
 def test_the_recipe_in_the_documentation_runs(tmp_path: Path):
     page = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text()
     code = page.split("```python")[1].split("```")[0]

@@ -247,7 +247,7 @@ def test_the_recipe_lists_every_recording_with_its_person_labels_and_methodology
 def test_without_a_source_the_recipe_simulates_the_corpus(corpus):
     recipe = find("simulated")
     assert recipe.access == "simulated"
-    assert recipe.download(corpus.root) == corpus.root
+    assert recipe.download(corpus.root, ()) == corpus.root
     assert recipe.people == len(corpus.people)
 
 

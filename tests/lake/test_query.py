@@ -219,7 +219,7 @@ def test_a_connection_is_one_snapshot(lake):
             "no stored channel XX; this recording has Fp1, Fp2",
         ),
         ("SELECT $who", "parameters: who"),
-        ("", "0 statements"),
+        ("", "the statement is empty"),
     ],
 )
 def test_a_wrong_statement_is_explained_in_one_line(shared_lake, statement, said):

@@ -152,3 +152,15 @@ def test_what_people_ask_still_works(shared_lake, statement):
     if "OVER" not in statement:  # among equals a window function ranks as it likes
         trusted = run_sql(shared_lake, statement, sandbox=False).to_pylist()
         assert sorted(map(str, inside)) == sorted(map(str, trusted))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("", "the statement is empty; ask one SELECT"),
+        ("SELECT * FROM '/tmp/x.csv'", "files cannot be read here, only the views datasets, people"),
+    ],
+)
+def test_a_refusal_says_what_can_be_asked(shared_lake, statement, words):
+    with pytest.raises(UsageError, match=words):
+        run_sql(shared_lake, statement)

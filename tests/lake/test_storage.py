@@ -20,6 +20,11 @@ def test_an_unknown_kind_of_storage_is_refused():
         Storage("gs://bucket/lake")
 
 
+def test_an_object_store_without_a_bucket_is_refused():
+    with pytest.raises(UsageError, match="names no bucket"):
+        Storage("s3://")
+
+
 def test_a_folder_may_be_written_in_several_ways(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert {Storage("lake"), Storage(tmp_path / "lake"), Storage(f"file://{tmp_path}/lake/")} == {

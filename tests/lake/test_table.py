@@ -40,6 +40,12 @@ def test_a_lake_that_is_not_there_is_not_made_by_looking(tmp_path):
     assert not (tmp_path / "lake").exists()
 
 
+def test_a_file_in_the_place_of_a_lake_is_refused(tmp_path):
+    (tmp_path / "lake").write_text("x")
+    with pytest.raises(UsageError, match="is a file; a lake is a folder"):
+        Lake.open(tmp_path / "lake", create=True)
+
+
 def test_a_lake_of_a_newer_contract_is_refused(tmp_path):
     Lake.open(tmp_path, create=True).storage.put_bytes(json.dumps({"contract": 99}).encode(), "lake.json")
     with pytest.raises(EegfmError, match="contract 99"):
@@ -148,6 +154,30 @@ def test_known_sources_tell_recordings_from_failures(tmp_path):
     assert known["a.edf"].failed_sha256 == ("bad",)
     assert (known["b.edf"].sha256, known["b.edf"].failed) == ("bad", True)
     assert lake.known_sources("d", "other") == {}
+
+
+def test_rows_are_read_without_python_in_the_reader_s_threads(tmp_path, monkeypatch):
+    lake = Lake.open(tmp_path / "lake", create=True)
+    lake.commit_recordings([row("d/p/1")])
+
+    def refused(*_):
+        raise AssertionError("a thread that calls Python can abort a process that ends")
+
+    monkeypatch.setattr("deltalake.fs.DeltaStorageHandler.from_table", refused)
+    assert ids(lake) == ["d/p/1"]
+
+
+def test_a_full_disk_is_said_in_one_line_that_names_the_table(tmp_path, monkeypatch):
+    lake = Lake.open(tmp_path / "lake", create=True)
+
+    def full(*_, **__):
+        raise OSError(
+            "Generic LocalFileSystem error\n  \x1b[31m↳\x1b[0m No space left on device (os error 28)\n"
+        )
+
+    monkeypatch.setattr(deltalake, "write_deltalake", full)
+    with pytest.raises(EegfmError, match=r"lake/recordings: .* no space left on the device; free some"):
+        lake.commit_recordings([row("d/p/1")])
 
 
 def test_compaction_changes_files_and_no_row(tmp_path):

@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from eegfm_etl.recipe import Job, Person, Recipe, files_below
-from eegfm_lake.errors import EegfmError
+from eegfm_etl.recipe import Job, Person, Recipe, files_below, wanted
+from eegfm_lake.errors import EegfmError, UsageError
 
 PEOPLE = range(1, 110)
 RUNS = range(1, 15)
 
 _FILE = re.compile(r"S(?P<person>\d{3})R(?P<run>\d{2})\.edf", re.IGNORECASE)
+_DOWNLOADED = "MNE-eegbci-data/files/eegmmidb/1.0.0/S{person:03d}/S{person:03d}R{run:02d}.edf"
 _BASELINES = {1: "rest/eyes_open", 2: "rest/eyes_closed"}
 _FISTS = (3, 4, 7, 8, 11, 12)
 _FISTS_OR_FEET = (5, 6, 9, 10, 13, 14)
@@ -45,35 +46,52 @@ def plan(root: Path) -> list[Job]:
     return [_job(root, rel, person, run) for rel, person, run in found if person in PEOPLE and run in RUNS]
 
 
-def download(
-    target: Path, *, people: Sequence[int] = PEOPLE, runs: Sequence[int] = RUNS, base_url: str | None = None
-) -> Path:
+def download(target: Path, only: Sequence[str] = (), *, base_url: str | None = None) -> Path:
     """Fetch the files from PhysioNet with MNE's own fetcher, which checks every hash and skips what is there.
 
     Parameters
     ----------
     target : Path
         Folder that receives ``MNE-eegbci-data/…``; it becomes the source's root.
+    only : sequence of str
+        Globs over the paths below it; all files where omitted.
     base_url : str or None
         A mirror in PhysioNet's layout; None is PhysioNet.
 
     Raises
     ------
+    UsageError
+        Where no file matches.
     EegfmError
         Where a file cannot be fetched.
     """
-    from mne.datasets import eegbci
+    people_of_runs = _chosen(only)
+    from mne.datasets import eegbci  # takes a second to import
 
     target.mkdir(parents=True, exist_ok=True)
     mirror = {} if base_url is None else {"base_url": base_url}
     try:
-        eegbci.load_data(list(people), list(runs), path=target, update_path=False, verbose="error", **mirror)
+        for runs, people in people_of_runs.items():
+            eegbci.load_data(people, list(runs), path=target, update_path=False, verbose="error", **mirror)
     except (OSError, ValueError) as error:  # no network, HTTP errors, full disk; a hash that differs
         raise EegfmError(
             f"eegmmidb could not be downloaded to {target} ({str(error).splitlines()[0]}); "
             "the same command goes on where it stopped, or fetch it yourself and name its folder: --source"
         ) from error
     return target
+
+
+def _chosen(only: Sequence[str]) -> dict[tuple[int, ...], list[int]]:
+    """Group the people by the runs of theirs that match."""
+    people_of_runs: dict[tuple[int, ...], list[int]] = {}
+    for person in PEOPLE:
+        runs = tuple(run for run in RUNS if wanted(_DOWNLOADED.format(person=person, run=run), only))
+        if runs:
+            people_of_runs.setdefault(runs, []).append(person)
+    if not people_of_runs:
+        first = _DOWNLOADED.format(person=1, run=1)
+        raise UsageError(f"no file of eegmmidb matches --only {' '.join(only)}; the first is {first}")
+    return people_of_runs
 
 
 def _job(root: Path, rel: str, person: int, run: int) -> Job:

@@ -5,6 +5,7 @@ Layout: `eegfm_etl.simulate.write_corpus`, which is also this recipe's download.
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
@@ -35,8 +36,8 @@ def plan(root: Path) -> list[Job]:
     return [_job(root, rel, match["person"], match["lab"]) for rel, match in found]
 
 
-def download(target: Path) -> Path:
-    """Simulate the corpus into `target`, unless it is there."""
+def download(target: Path, only: Sequence[str] = ()) -> Path:
+    """Simulate the corpus into `target`, unless it is there; it is made whole, whatever `only` asks for."""
     from eegfm_etl.simulate import write_corpus
 
     return write_corpus(target).root

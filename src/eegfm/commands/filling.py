@@ -4,6 +4,7 @@ import argparse
 
 from eegfm.commands.output import print_columns
 from eegfm.commands.verb import Verb
+from eegfm_lake.errors import EegfmError
 
 
 def datasets(options: argparse.Namespace) -> None:
@@ -36,7 +37,11 @@ def ingest(options: argparse.Namespace) -> None:
         list_only=options.list,
     )
     if report.failed:
-        print('why they failed: eegfm sql "SELECT path, step, reason FROM failures"')
+        lake = f" --lake {options.lake}" if options.lake_given else ""
+        why = f'eegfm sql "SELECT path, step, reason FROM failures"{lake}'
+        if not report.done:
+            raise EegfmError(f"no file became a recording, {report.failed} failed; why: {why}")
+        print(f"why they failed: {why}")
 
 
 def _ingest_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,13 @@
 """``pretrain`` and ``finetune``: from a lock to a run folder."""
 
 import argparse
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from eegfm.commands.verb import Verb
+from eegfm_lake.errors import EegfmError
 
 
 def pretrain(options: argparse.Namespace) -> None:
@@ -13,7 +17,8 @@ def pretrain(options: argparse.Namespace) -> None:
     from eegfm.pretrain import pretrain as run_pretrain
 
     config = load_config(options.config, PretrainConfig, _overrides(options))
-    with following(Path(config.runs) / config.name):
+    folder = Path(config.runs) / config.name
+    with _full_disk_explained(folder), following(folder):
         run_dir = run_pretrain(config)
     print(f"{run_dir}\nnext: eegfm report {run_dir}")
 
@@ -26,10 +31,24 @@ def finetune(options: argparse.Namespace) -> None:
     from eegfm.decode import finetune as run_finetune
 
     config = load_config(options.config, FinetuneConfig, _overrides(options))
-    with following(Path(config.runs) / config.name):
+    folder = Path(config.runs) / config.name
+    with _full_disk_explained(folder), following(folder):
         run_dir = run_finetune(config)
     print_models(run_dir)
     print(f"{run_dir}\nnext: eegfm report {run_dir}")
+
+
+@contextmanager
+def _full_disk_explained(folder: Path) -> Iterator[None]:
+    """Name the run's folder where the disk is full: the system's error does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise EegfmError(
+            f"{folder}: no space left on the device; free some and run the command again"
+        ) from error
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:

@@ -55,7 +55,10 @@ def write_table(table: "pa.Table", form: str, out: str | None = None) -> None:
     text = {"csv": as_csv, "json": as_json, "table": as_csv}[form](table)
     if out is None:
         sys.stdout.write(text)
-    else:
+        return
+    from eegfm_lake.storage import explain_write_errors
+
+    with explain_write_errors(out):
         Path(out).write_text(text, encoding="utf-8")
 
 
@@ -88,8 +91,11 @@ def _write_parquet(table: "pa.Table", out: str | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from eegfm_lake.storage import explain_write_errors
+
     if out is not None:
-        pq.write_table(table, out)
+        with explain_write_errors(out):
+            pq.write_table(table, out)
         return
     if sys.stdout.isatty():
         raise UsageError(

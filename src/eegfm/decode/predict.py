@@ -142,7 +142,7 @@ def match_channels(person: PersonTrials, expected: Sequence[str], *, any_montage
             lines.append(f"{name}: matched")
         elif any_montage:
             lines.append(
-                f"{name}: new to the run, used by its position"
+                f"{name}: not in every recording of the run, used by its position"
                 if placed
                 else f"{name}: used without a position"
             )

@@ -156,7 +156,7 @@ def test_a_new_file_of_another_montage_is_predicted_window_by_window(run_dir):
     np.testing.assert_allclose(found.onsets_s_N, [0, 4, 8])
     report = dict(line.split(": ", 1) for line in found.channel_report)
     assert report["C3"] == "matched"
-    assert report["Oz"] == "new to the run, used by its position"
+    assert report["Oz"] == "not in every recording of the run, used by its position"
     assert report["Pz"] == "missing; the decoder does without"
 
 
