@@ -48,8 +48,9 @@ def draw_overview(run: Run, out: Path) -> None:
         dots, table = lower.subfigures(1, 2, width_ratios=[1.25, 1], wspace=0.03)
         _draw_heads(heads, run)
         _draw_traces(traces, run)
-        _draw_dots(dots, run, found[0])
-        _draw_table(table.subplots(), run, found[0])
+        fullest = max(found, key=lambda each: len(each.rows))
+        _draw_dots(dots, run, fullest)
+        _draw_table(table.subplots(), run, fullest)
         save_png(figure, out)
 
 
