@@ -11,10 +11,13 @@ Finished parts are found again, so that an interrupted benchmark goes on.
 
 import argparse
 import json
+import os
+import platform
 import resource
 import sys
 import time
 from collections import defaultdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +94,14 @@ def write(rows: list[dict], chance: dict, lock, cpu_min: float, wall_min: float)
     lines = [
         "# Imagined left against right fist, people never seen",
         "",
-        f"`{command}` · lock `{Path(lock.path).name}` · {cpu_min:.0f} min of CPU, {wall_min:.0f} min.",
+        f"`{command}` · lock `{Path(lock.path).name}` · {cpu_min:.0f} min of CPU, {wall_min:.0f} min · "
+        f"{os.cpu_count()} cores, {platform.machine()}, torch {version('torch')}.",
         f"Chance, mean of {chance['permutations']} label permutations: {chance['mean']:.3f} "
         f"(sd {chance['sd']:.3f}). Scores are means over test people, in brackets the standard deviation "
         "over people. Rows that took different data of the test person are not ranked together.",
+        "",
+        "In these recordings the target stands on the side of the fist that is to be imagined, so gaze and visual "
+        "responses can help a decoder that reads all frequencies and the whole head.",
         "",
         "| " + " | ".join(table.column_names) + " |",
         "|" + " --- |" * len(table.column_names),
