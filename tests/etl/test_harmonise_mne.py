@@ -60,6 +60,7 @@ def test_stored_samples_are_those_of_mne_up_to_45_hz(eegmmidb_dir, recording, tm
 
 @pytest.mark.shared
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_stored_samples_of_every_recording_are_those_of_mne(eegmmidb_dir, tmp_path):
     paths = sorted(eegmmidb_dir.rglob("*.edf"))
     assert len(paths) == 126
