@@ -34,10 +34,11 @@ from eegfm_lake.table import Lake
 RESULTS = Path(__file__).parent / "results"
 UNSEEN = "eegmmidb/S019..S036"
 CAVEAT = """\
-In these recordings the target stands on the side of the fist that is to be imagined, so gaze and visual responses can help
-a decoder that reads all frequencies and the whole head. How much: CSBrain from random weights without alignment, one fold
-(six test people), reaches 0.757 from 0.5-8 Hz alone and 0.618 from 8-30 Hz alone (`bands_hz: [[0.5, 8]]`, `[[8, 30]]`). Most of
-its lead over the 8-30 Hz decoders is therefore not the sensorimotor rhythm."""
+In these recordings the target stands on the side of the fist that is to be imagined, so gaze and visual
+responses can help a decoder that reads all frequencies and the whole head. How much: CSBrain from random
+weights without alignment, one fold (six test people), reaches 0.757 from 0.5-8 Hz alone and 0.618 from 8-30
+Hz alone (`bands_hz: [[0.5, 8]]`, `[[8, 30]]`). Most of its lead over the 8-30 Hz decoders is therefore not
+the sensorimotor rhythm."""
 COLUMNS = ("model", "alignment", "target_data", "target_labels", "seeds")
 
 
