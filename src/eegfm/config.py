@@ -4,13 +4,16 @@ A key that no model knows is an error that suggests the right one; values are ch
 number). The resolved configuration is written beside every run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eegfm import configfile
+from eegfm_lake.errors import UsageError
+from eegfm_lake.schema import COVARIATES
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -45,6 +48,21 @@ class ReaderConfig(Section):
     """Largest magnitude after scaling; 15 is 1.5 mV."""
 
 
+def check_covariates(names: Iterable[str]) -> None:
+    """Refuse a condition that is no covariate of the methodology.
+
+    Raises
+    ------
+    UsageError
+        It suggests the nearest of ``eegfm_lake.schema.COVARIATES``.
+    """
+    for name in names:
+        if name not in COVARIATES:
+            near = get_close_matches(name, COVARIATES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COVARIATES)}"
+            raise UsageError(f"model.condition: {name!r} is no covariate of the methodology; {hint}")
+
+
 class ModelConfig(Section):
     """Which encoder: a preset with changes, or the ``model/`` folder of a pre-training run."""
 
@@ -53,6 +71,18 @@ class ModelConfig(Section):
     """Fields of ``eegfm.model.EncoderConfig`` that differ from the preset."""
     checkpoint: str | None = None
     """Start from these weights; preset and changes are then ignored."""
+    condition: list[str] = []
+    """Covariates of the methodology (``reference``, ``amplifier``, ``line_freq``, ``site`` …) that the encoder is told;
+    a checkpoint has its own, and naming others is refused."""
+    condition_drop: Share = 0.2
+    """Share of covariates that are read as unknown while training, so that the encoder works without them."""
+    condition_recordings: Positive = 5
+    """Training recordings that a value needs; rarer ones are read as unknown."""
+
+    @model_validator(mode="after")
+    def _condition_names_covariates(self) -> "ModelConfig":
+        check_covariates(self.condition)
+        return self
 
 
 class LoaderConfig(Section):

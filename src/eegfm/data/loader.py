@@ -37,6 +37,8 @@ class Batch:
         Rows of the lock's windows.
     patch_mask_BCP : bool (B, C, P) or None
         True where a patch is hidden; what ``prepare`` put there.
+    condition_BK : int64 (B, K) or None
+        Methodology of each window for an encoder with conditions, 0 for unknown.
     epoch, step : int
     """
 
@@ -48,6 +50,7 @@ class Batch:
     weight_B: torch.Tensor
     window_B: torch.Tensor
     patch_mask_BCP: torch.Tensor | None = None
+    condition_BK: torch.Tensor | None = None
     epoch: int = 0
     step: int = 0
 
@@ -87,6 +90,8 @@ class Loader:
         This process takes every ``world``-th window of each batch.
     prepare : callable, optional
         ``Batch -> Batch``, run where the batch is read.
+    condition_RK : ndarray of int64 (R, K), optional
+        Methodology of each of the lock's recordings (`eegfm.data.methodology.numbers`), for the batches to carry.
 
     Attributes
     ----------
@@ -109,8 +114,9 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         prepare: Callable[[Batch], Batch] | None = None,
+        condition_RK: np.ndarray | None = None,
     ) -> None:
-        self._reader, self._prepare = reader, prepare
+        self._reader, self._prepare, self._condition_RK = reader, prepare, condition_RK
         self._windows = np.asarray(windows, dtype=np.int64)
         shapes = reader.shapes(self._windows)
         keys = shapes[:, 1:] if mix else shapes
@@ -131,7 +137,8 @@ class Loader:
     def read(self, step: int) -> Batch:
         """Read the batch of a global step: a pure function of the step."""
         rows = self.windows_of(step)[self._rank :: self._world]
-        batch = collate([self._reader.read(int(row)) for row in rows], self._weight_N[rows])
+        windows = [self._reader.read(int(row)) for row in rows]
+        batch = collate(windows, self._weight_N[rows], self._condition_RK)
         batch = replace(batch, epoch=step // self.steps_per_epoch, step=step)
         return self._prepare(batch) if self._prepare else batch
 
@@ -188,8 +195,13 @@ def plan_epoch(group_N: np.ndarray, batch: int, key: tuple[int, int] | None) -> 
     return [batches[place] for place in rng.permutation(len(batches))] if rng else batches
 
 
-def collate(windows: Sequence[Window], weight_B: np.ndarray | None = None) -> Batch:
-    """Put windows of one length side by side, padding montages to the largest."""
+def collate(
+    windows: Sequence[Window], weight_B: np.ndarray | None = None, condition_RK: np.ndarray | None = None
+) -> Batch:
+    """Put windows of one length side by side, padding montages to the largest.
+
+    ``condition_RK`` holds the methodology of every recording of the lock; each window takes its recording's.
+    """
     n_batch, n_times = len(windows), windows[0].x_CT.shape[1] if windows else 0
     n_channels = max((len(window.names) for window in windows), default=0)
     x_BCT = np.zeros((n_batch, n_channels, n_times), dtype=np.float32)
@@ -203,6 +215,7 @@ def collate(windows: Sequence[Window], weight_B: np.ndarray | None = None) -> Ba
         exists_BC[row, :n] = True
         high_BC[row, :n] = window.band_high_hz_C
     weights = np.ones(n_batch, dtype=np.float32) if weight_B is None else weight_B
+    recording_B = [window.recording for window in windows]
     return Batch(
         x_BCT=torch.from_numpy(x_BCT),
         positions_BC3=torch.from_numpy(positions_BC3),
@@ -211,4 +224,5 @@ def collate(windows: Sequence[Window], weight_B: np.ndarray | None = None) -> Ba
         unit_uv_B=torch.tensor([window.unit_uv for window in windows], dtype=torch.float32),
         weight_B=torch.from_numpy(np.ascontiguousarray(weights)),
         window_B=torch.tensor([window.window for window in windows], dtype=torch.int64),
+        condition_BK=None if condition_RK is None else torch.from_numpy(condition_RK[recording_B]),
     )

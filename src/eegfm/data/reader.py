@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eegfm.config import ReaderConfig
+from eegfm.data.methodology import covariates
 from eegfm.data.montage import Montage, build_montage
 from eegfm.data.operations import Window, margin_samples, operate
 from eegfm_lake.errors import EegfmError
@@ -103,7 +104,9 @@ class WindowReader:
         """Return the stored channels of a recording (a row of the lock's recordings)."""
         with self._mutex:
             if recording not in self._montages:
-                reference = _covariate(self.lock.recordings["methodology"][recording].as_py(), "reference")
+                reference = covariates(self.lock.recordings["methodology"][recording].as_py()).get(
+                    "reference"
+                )
                 self._montages[recording] = build_montage(self._channels.rows(recording), reference)
             return self._montages[recording]
 
@@ -255,7 +258,3 @@ def _segment_around(block_samples: np.ndarray, first: int, samples: int, rate_hz
     after = np.searchsorted(closing, first, side="right")
     low = int(closing[after - 1]) if after else 0
     return low, int(closing[after]) if after < len(closing) else first + samples
-
-
-def _covariate(methodology: Sequence[dict[str, Any]] | None, name: str) -> str | None:
-    return next((row["value"] for row in methodology or () if row["covariate"] == name), None)

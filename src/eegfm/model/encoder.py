@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eegfm.model.attention import RegionAttention, TokenAttention, WindowAttention
+from eegfm.model.condition import Condition
 from eegfm.model.layout import Layout, layout_of, per_window
 from eegfm.model.patches import PatchEmbedding, check_length, count, cut
 from eegfm.model.position import PositionEmbedding
@@ -34,6 +35,7 @@ class Encoder(nn.Module):
         activation = getattr(nn, config.activation)
         self.embedding = PatchEmbedding(config, activation)
         self.position = PositionEmbedding(config.d_model, config.stride_samples / config.rate_hz)
+        self.condition = Condition(config) if config.condition else None
         self.tokenize_first = Tokenizers(config) if config.tokenizer == "first" else None
         self.blocks = nn.ModuleList(Block(config, activation) for _ in range(config.depth))
         if config.tokenizer == "shared":
@@ -47,6 +49,7 @@ class Encoder(nn.Module):
         positions_BC3: Tensor,
         channel_mask_BC: Tensor | None = None,
         patch_mask_BCP: Tensor | None = None,
+        condition_BK: Tensor | None = None,
     ) -> Tensor:
         """Encode windows.
 
@@ -60,6 +63,9 @@ class Encoder(nn.Module):
             False for padding channels; None: all are real. Tokens of padding are zero.
         patch_mask_BCP
             True hides a patch: its samples and its spectrum reach no token.
+        condition_BK
+            Methodology of each window as numbers of ``config.condition``'s values, 0 for unknown; None: all unknown.
+            An encoder without conditions does not look at it.
 
         Returns
         -------
@@ -71,7 +77,8 @@ class Encoder(nn.Module):
         eegfm_lake.errors.UsageError
             If a window is shorter than a patch, or positions are not in metres.
         """
-        return self.encode(x_BCT, self.layout(positions_BC3, channel_mask_BC, x_BCT.shape[0]), patch_mask_BCP)
+        layout = self.layout(positions_BC3, channel_mask_BC, x_BCT.shape[0])
+        return self.encode(x_BCT, layout, patch_mask_BCP, condition_BK)
 
     @torch.jit.ignore
     @torch.compiler.disable
@@ -81,13 +88,21 @@ class Encoder(nn.Module):
             positions_BC3 = positions_BC3.expand(batch, -1, -1)
         return layout_of(positions_BC3, channel_mask_BC, max(self.config.scales))
 
-    def encode(self, x_BCT: Tensor, layout: Layout, patch_mask_BCP: Tensor | None = None) -> Tensor:
+    def encode(
+        self,
+        x_BCT: Tensor,
+        layout: Layout,
+        patch_mask_BCP: Tensor | None = None,
+        condition_BK: Tensor | None = None,
+    ) -> Tensor:
         """Encode windows whose layout is known; the part that compiles and exports."""
         if not torch.jit.is_scripting():
             check_length(x_BCT.shape[-1], self.config)
         h_BCPD = self.embedding(x_BCT, layout, patch_mask_BCP)
         where_MCPD = self.position(layout.positions_MC3, layout.known_MC, h_BCPD.shape[2])
         h_BCPD = h_BCPD + per_window(where_MCPD, layout.montage_B)
+        if self.condition is not None:
+            h_BCPD = self.condition(h_BCPD, condition_BK)
         if self.tokenize_first is not None:
             h_BCPD = self.tokenize_first(h_BCPD, layout)
         for block in self.blocks:

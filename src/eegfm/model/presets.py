@@ -1,5 +1,6 @@
 """The encoder's settings: one frozen dataclass, four named sizes."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
@@ -9,6 +10,8 @@ from eegfm_lake.errors import UsageError
 SHORT_WINDOW_S = 5.0
 ATTENTIONS = ("structured", "criss_cross", "dense")
 TOKENIZERS = ("layer", "shared", "first")
+Vocabulary = tuple[tuple[str, tuple[str, ...]], ...]
+"""Covariates of the methodology, each with its values."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class EncoderConfig:
         Dropout of each residual branch.
     activation
         Name of a class of ``torch.nn``.
+    condition
+        Covariates of the methodology that condition the tokens, each with the values that it may have, as a mapping or
+        as pairs; kept sorted, so that their order says nothing. Empty switches the condition off.
+    condition_drop
+        Share of a window's covariates that are read as unknown while training.
     """
 
     d_model: int = 200
@@ -62,9 +70,12 @@ class EncoderConfig:
     spectrum_hz: float = 75.0
     drop_prob: float = 0.1
     activation: str = "GELU"
+    condition: Vocabulary = ()
+    condition_drop: float = 0.2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(self.scales))
+        object.__setattr__(self, "condition", _vocabulary(self.condition))
         for wrong, found, expected in (
             (self.d_model % self.heads != 0, f"d_model={self.d_model}", f"a multiple of heads={self.heads}"),
             (
@@ -89,6 +100,11 @@ class EncoderConfig:
                 "conv_filters=0 and spectrum_hz=0",
                 "one of them on",
             ),
+            (
+                not 0 <= self.condition_drop < 1,
+                f"condition_drop={self.condition_drop}",
+                "a share from 0 to below 1",
+            ),
         ):
             if wrong:
                 raise UsageError(f"EncoderConfig: found {found}, expected {expected}")
@@ -101,13 +117,24 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able values."""
-        return asdict(self) | {"scales": list(self.scales)}
+        condition = {name: list(values) for name, values in self.condition}
+        return asdict(self) | {"scales": list(self.scales), "condition": condition}
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "EncoderConfig":
         """Build from ``to_dict``'s result; an unknown key is a UsageError that suggests the right one."""
         check_keys(settings)
         return cls(**settings)
+
+
+def _vocabulary(given: Mapping[str, Iterable[str]] | Iterable[tuple[str, Iterable[str]]]) -> Vocabulary:
+    """Sort covariates by name and their values, so that equal vocabularies give equal weights a meaning."""
+    pairs = list(given.items() if isinstance(given, Mapping) else given)
+    if any(isinstance(pair, str) or isinstance(pair[1], str) for pair in pairs):
+        raise UsageError(
+            f"EncoderConfig: found condition={given!r}, expected every covariate with its values"
+        )
+    return tuple((name, tuple(sorted(set(values)))) for name, values in sorted(dict(pairs).items()))
 
 
 PRESETS: dict[str, EncoderConfig] = {

@@ -59,7 +59,7 @@ def save_reconstructions(config: PretrainConfig, setup: Setup, fabric: Fabric, m
     people, encoder = setup.people, setup.model.encoder.config
     rows = people.valid_N if len(people.valid_N) else people.train_N
     windows = _of_one_montage(setup.reader, rows, config.reconstructions)
-    batch = setup.objective.hide(collate(windows)).to(fabric.device)
+    batch = setup.objective.hide(collate(windows, None, setup.condition_RK)).to(fabric.device)
     model.eval()
     predicted_BCT = fill_hidden(model(batch), batch, encoder)
     unit_uv_B11 = batch.unit_uv_B[:, None, None]

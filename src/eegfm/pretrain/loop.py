@@ -183,6 +183,7 @@ def _facts(config: PretrainConfig, setup: Setup, fabric: Fabric) -> dict[str, An
         "train_windows": len(people.train_N),
         "valid_windows": len(people.valid_N),
         "people": len(people.seen),
+        **({"condition": setup.methodology()} if setup.condition_RK is not None else {}),
     }
 
 

@@ -1,8 +1,10 @@
 """What a pre-training run is made of, built once from its configuration and lock."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +12,11 @@ from torch import Tensor, nn
 
 from eegfm.config import ModelConfig, PretrainConfig
 from eegfm.data import Batch, Loader, WindowReader
+from eegfm.data.methodology import account, numbers, of_lock, vocabulary
 from eegfm.model import Encoder, ReconstructionHead, load_pretrained, preset
 from eegfm.pretrain.objective import Objective, Statistics, dct_matrix, estimate
 from eegfm.pretrain.people import People, split_people
-from eegfm_lake.errors import EegfmError
+from eegfm_lake.errors import EegfmError, UsageError
 from eegfm_lake.lock import Lock
 
 STATISTICS_WINDOWS = 256
@@ -43,7 +46,11 @@ class Masked(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return reconstructed patches (B, C, P, S) in the model's unit."""
         tokens_BCPD = self.encoder(
-            batch.x_BCT, batch.positions_BC3, batch.channel_mask_BC, batch.patch_mask_BCP
+            batch.x_BCT,
+            batch.positions_BC3,
+            batch.channel_mask_BC,
+            batch.patch_mask_BCP,
+            batch.condition_BK,
         )
         return self.head(tokens_BCPD) @ self.basis_KS
 
@@ -64,6 +71,8 @@ class Setup:
         ``valid`` goes through a fixed choice of the held-out people's windows; None where nobody is held out.
     steps : int
         Optimiser steps of the whole run.
+    condition_RK : ndarray of int64 (R, K) or None
+        Methodology of the lock's recordings for an encoder with conditions.
     """
 
     lock: Lock
@@ -74,6 +83,11 @@ class Setup:
     train: Loader
     valid: Loader | None
     steps: int
+    condition_RK: np.ndarray | None = None
+
+    def methodology(self) -> dict[str, Any]:
+        """Count the training recordings by what the encoder's conditions are told of them; see `account`."""
+        return account(of_lock(self.lock, self.people.train_N), self.model.encoder.config.condition)
 
 
 def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = None) -> Setup:
@@ -93,7 +107,9 @@ def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = 
     people = split_people(lock, config.validation.people)
     reader = WindowReader(lock, config.reader)
     torch.manual_seed(config.seed)
-    encoder = build_encoder(config.model, longest_s(reader, people.train_N))
+    of_training = of_lock(lock, people.train_N)
+    encoder = build_encoder(config.model, longest_s(reader, people.train_N), of_training)
+    condition_RK = numbers(of_lock(lock), encoder.config.condition) if encoder.config.condition else None
     loading = {"batch": config.loader.batch, "seed": config.seed, "workers": config.loader.workers}
     if statistics is None:
         sample = Loader(reader, spread(people.train_N, STATISTICS_WINDOWS), shuffle=False, **loading)
@@ -102,24 +118,57 @@ def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = 
     model = Masked(encoder, statistics)
     objective = Objective(config.objective, encoder.config, config.seed, statistics, config.reader.band_hz)
     loading |= {"prefetch": config.loader.prefetch, "mix": config.loader.mix, "prepare": objective.hide}
+    loading |= {"condition_RK": condition_RK}
     train = Loader(reader, people.train_N, **loading)
     watched = spread(people.valid_N, config.validation.windows)
     valid = Loader(reader, watched, shuffle=False, **loading) if len(watched) else None
     steps = config.steps or max(1, math.ceil((config.epochs or 1) * train.steps_per_epoch))
-    return Setup(lock, people, reader, model, objective, train, valid, steps)
+    return Setup(lock, people, reader, model, objective, train, valid, steps, condition_RK)
 
 
-def build_encoder(config: ModelConfig, window_s: float) -> Encoder:
+def build_encoder(config: ModelConfig, window_s: float, recordings: Sequence[dict[str, str]] = ()) -> Encoder:
     """Return an encoder with random weights, or the one that an earlier run left.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    window_s : float
+        Length of the windows.
+    recordings : sequence of dict
+        Covariate → value of each training recording: a new encoder's conditions take their values from there.
 
     Raises
     ------
     EegfmError
         Nothing of the kind lies at ``checkpoint``.
+    UsageError
+        ``condition`` names no covariates, or others than the checkpoint's.
     """
-    if config.checkpoint is None:
-        return Encoder(preset(config.preset, window_s, **config.changes))
-    return load_pretrained(model_folder(config.checkpoint))
+    if config.checkpoint is not None:
+        return load_encoder(config)
+    values = vocabulary(recordings, config.condition, config.condition_recordings)
+    condition = {"condition": values, "condition_drop": config.condition_drop}
+    return Encoder(preset(config.preset, window_s, **(condition | config.changes)))
+
+
+def load_encoder(config: ModelConfig) -> Encoder:
+    """Return the encoder at ``checkpoint``, its conditions as they were trained.
+
+    Raises
+    ------
+    EegfmError
+        Nothing of the kind lies there.
+    UsageError
+        ``condition`` asks for covariates other than the checkpoint's.
+    """
+    encoder = load_pretrained(model_folder(str(config.checkpoint)))
+    own = [name for name, _ in encoder.config.condition]
+    if config.condition and sorted(config.condition) != own:
+        raise UsageError(
+            f"{config.checkpoint}: its encoder is conditioned on {', '.join(own) or 'nothing'}, model.condition asks "
+            f"for {', '.join(sorted(config.condition))}; leave model.condition out, or train a new encoder"
+        )
+    return encoder
 
 
 def model_folder(checkpoint: str) -> Path:
