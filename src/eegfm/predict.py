@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from eegfm.data.methodology import covariates
 from eegfm.decode import predict_windows
 from eegfm_etl.ingest import harmonise_file
 from eegfm_lake.errors import EegfmError, UsageError
@@ -84,6 +85,7 @@ def predict_file(
         row, signal = harmonise_file(path, folder, inputs.get("profile") or "eeg200")
         stored = [channel for channel in row["channels"] if channel["status"] != "dropped"]
         report |= dict.fromkeys(_left_out(row["channels"]))
+        known = covariates(row["methodology"])
         wanted = [] if windows else _trials(row["events"] or [], at, path)
         reader = open_signal(Storage(folder), Path(signal.path).name)
         for segment, events in _parts(row, wanted, window_s):
@@ -95,7 +97,8 @@ def predict_file(
                 onsets_s=[onset_s for onset_s, _ in events] if wanted else None,
                 model=model,
                 alignment=alignment,
-                reference=_reference(row),
+                reference=known.get("reference"),
+                methodology=known,
                 source=str(path),
             )
             report |= dict.fromkeys(line for line in said.channel_report if not line.endswith(": matched"))
@@ -172,7 +175,3 @@ def _inputs(run_dir: Path) -> dict[str, Any]:
         raise EegfmError(f"{run_dir} holds no inputs.json; expected the folder of a finished fine-tuning run")
     inputs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return inputs
-
-
-def _reference(row: Mapping[str, Any]) -> str | None:
-    return next((e["value"] for e in row["methodology"] or () if e["covariate"] == "reference"), None)

@@ -70,7 +70,7 @@ def numbers(recordings: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -> 
     """Return the number of each recording's value of each covariate, 0 where it is unknown: int64 (R, K)."""
     check_covariates(name for name, _ in vocabulary)
     places = [(name, {value: place for place, value in enumerate(values, 1)}) for name, values in vocabulary]
-    rows = [[place.get(str(known.get(name)), 0) for name, place in places] for known in recordings]
+    rows = [[place.get(known.get(name), 0) for name, place in places] for known in recordings]
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(places))
 
 
@@ -95,4 +95,4 @@ def account(recordings: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -> 
 
 
 def _known(recordings: Iterable[Mapping[str, Any]], name: str) -> list[str]:
-    return [str(known[name]) for known in recordings if known.get(name) is not None]
+    return [known[name] for known in recordings if known.get(name) is not None]

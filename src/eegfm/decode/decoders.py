@@ -161,13 +161,13 @@ def _build_network(
     settings, weights = {}, None
     if config.name == "csbrain":
         if config.model.checkpoint is not None:
-            from eegfm.model import load_pretrained
-            from eegfm.pretrain.setup import model_folder
+            from eegfm.pretrain.setup import load_encoder
 
-            encoder = load_pretrained(model_folder(config.model.checkpoint))
+            encoder = load_encoder(config.model)
             settings, weights = encoder.config.to_dict(), encoder.state_dict()
         else:
-            settings = encoder_settings(config.model.preset, window_s, config.model.changes)
+            changes = {"condition_drop": config.model.condition_drop} | config.model.changes
+            settings = encoder_settings(config.model.preset, window_s, changes)
     own = config.name != "csbrain"
     spec = NetworkSpec(
         kind=config.name,
@@ -182,5 +182,7 @@ def _build_network(
         noise=config.noise,
         mirror=config.mirror,
         encoder_lr=config.encoder_lr,
+        condition=tuple(config.model.condition),
+        condition_recordings=config.model.condition_recordings,
     )
     return NetworkDecoder(spec, alignment, seed=seed, weights=weights, device=device, log=log)

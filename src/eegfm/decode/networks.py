@@ -4,14 +4,16 @@ Legend: N windows, B windows of a batch, C channels, T samples, K classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegfm.data.methodology import account, vocabulary
 from eegfm.decode.alignment import Alignment, Target, target_use
+from eegfm.decode.conditions import by_recording, condition_of
 from eegfm.decode.covariances import band_pass
 from eegfm.decode.training import (
     Augmentation,
@@ -25,6 +27,7 @@ from eegfm.decode.training import (
 )
 from eegfm.decode.trials import PersonTrials, Trials
 from eegfm.model import ClassifierHead, Encoder, EncoderConfig, preset
+from eegfm.model.presets import Vocabulary
 
 UNIT_UV = 100.0
 """The encoder's unit."""
@@ -49,6 +52,9 @@ class NetworkSpec:
         Band-pass of the windows before the network.
     rate_hz : float or None
         Windows are brought down to this rate; None keeps theirs.
+    condition, condition_recordings
+        Covariates of the methodology that a random encoder is told, and how many training recordings a value needs;
+        a pre-trained one has its own in ``encoder``.
     """
 
     kind: str
@@ -64,6 +70,8 @@ class NetworkSpec:
     mirror: bool = False
     encoder_lr: float = 1.0
     """Learning rate of the encoder as a share of the head's."""
+    condition: tuple[str, ...] = ()
+    condition_recordings: int = 5
 
 
 class NetworkDecoder:
@@ -105,8 +113,14 @@ class NetworkDecoder:
         """Whether people may differ in their channels."""
         return self.spec.kind == "csbrain"
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Covariates that the encoder is told, each with its values; empty without conditions."""
+        return EncoderConfig.from_dict(dict(self.spec.encoder)).condition if self.spec.encoder else ()
+
     def fit(self, train: Trials, valid: Trials | None = None, target: Target = None) -> "NetworkDecoder":
         """See `eegfm.decode.Decoder.fit`."""
+        self._learn_vocabulary(train)
         self.names = None if self.any_montage else train.common_channels()
         self.rate_hz, self.classes = train.rate_hz, train.classes
         train = train if self.names is None else train.pick(self.names)
@@ -151,7 +165,8 @@ class NetworkDecoder:
         for person in windows.people:
             x_NCT = torch.from_numpy(self._input(person) / np.float32(self.scale_uv))
             positions_C3 = torch.from_numpy(np.asarray(person.positions_C3, np.float32))
-            parts.append(predict_network(self.network, self._forward, x_NCT, positions_C3))
+            told_NK = condition_of([person], self.vocabulary)
+            parts.append(predict_network(self.network, self._forward, x_NCT, positions_C3, told_NK))
         return np.concatenate(parts)
 
     def uses(self, windows: Trials) -> tuple[str, int]:
@@ -185,6 +200,15 @@ class NetworkDecoder:
         decoder.network.load_state_dict({name: torch.from_numpy(values) for name, values in arrays.items()})
         return decoder
 
+    def _learn_vocabulary(self, train: Trials) -> None:
+        """Take a random encoder's values from the training people, and log what becomes of each."""
+        recordings = by_recording(train.people)
+        if self.spec.condition and self.weights is None:
+            values = vocabulary(recordings, self.spec.condition, self.spec.condition_recordings)
+            self.spec = replace(self.spec, encoder={**self.spec.encoder, "condition": values})
+        if self.vocabulary:
+            self.log({"condition": account(recordings, self.vocabulary)})
+
     def _input(self, person: PersonTrials, training: bool = False) -> np.ndarray:
         """Aligned windows in the network's band and rate, µV, float32 (N, C, T)."""
         x_NCT = person.x_NCT
@@ -214,6 +238,7 @@ class NetworkDecoder:
                     torch.from_numpy(positions_C3),
                     torch.from_numpy(labels_N),
                     mirror_C,
+                    condition_of(people, self.vocabulary),
                 )
             )
         return made
@@ -233,10 +258,11 @@ class NetworkDecoder:
             self.spec, n_channels, n_times, len(self.classes), self.spec.rate_hz or self.rate_hz
         )
 
-    def _forward(self, x_BCT: Tensor, positions_C3: Tensor) -> Tensor:
+    def _forward(self, x_BCT: Tensor, positions_C3: Tensor, condition_BK: Tensor | None = None) -> Tensor:
         x_BCT, positions_C3 = x_BCT.to(self.device), positions_C3.to(self.device)
         if self.spec.kind == "csbrain":
-            return self.network(x_BCT, positions_C3.expand(len(x_BCT), -1, -1))
+            told_BK = None if condition_BK is None else condition_BK.to(self.device)
+            return self.network(x_BCT, positions_C3.expand(len(x_BCT), -1, -1), None, told_BK)
         return self.network(x_BCT)
 
 
@@ -257,9 +283,15 @@ class EncoderClassifier(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, x_BCT: Tensor, positions_BC3: Tensor, channel_mask_BC: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_BCT: Tensor,
+        positions_BC3: Tensor,
+        channel_mask_BC: Tensor | None = None,
+        condition_BK: Tensor | None = None,
+    ) -> Tensor:
         """Return logits (B, K)."""
-        tokens_BCPD = self.encoder(x_BCT, positions_BC3, channel_mask_BC)
+        tokens_BCPD = self.encoder(x_BCT, positions_BC3, channel_mask_BC, None, condition_BK)
         return self.head(tokens_BCPD, channel_mask_BC, positions_BC3)
 
 

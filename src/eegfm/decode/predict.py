@@ -41,7 +41,7 @@ class WindowPredictions:
     decoders : int
         How many were averaged.
     channel_report : tuple of str
-        One line a channel: matched, extra, missing, without position.
+        One line a channel: matched, extra, missing, without position; and one a covariate that the decoder is told.
     """
 
     onsets_s_N: np.ndarray
@@ -64,6 +64,7 @@ def predict_windows(
     model: str | None = None,
     alignment: str | None = None,
     reference: str | None = None,
+    methodology: Mapping[str, str] | None = None,
     source: str = "the file",
 ) -> WindowPredictions:
     """Predict windows of one recording of a person whom the run has not seen.
@@ -85,6 +86,8 @@ def predict_windows(
         What may be used of this recording; ``past`` where the run has it.
     reference : str, optional
         The recording's reference, for the reader.
+    methodology : mapping, optional
+        Covariate → value of what is known of how it was recorded, for decoders that are told; the rest is unknown.
     source : str
         How errors call the data.
 
@@ -108,7 +111,7 @@ def predict_windows(
         )
     title, use, folders = _choose(run_dir, inputs, model, alignment)
     decoders = [load_decoder(folder) for folder in folders]
-    trials = _cut(samples_uv_CT, channels, inputs, onsets_s, reference, source)
+    trials = _cut(samples_uv_CT, channels, inputs, onsets_s, reference, methodology or {}, source)
     person = trials.people[0]
     needed = getattr(decoders[0], "names", None)
     report = match_channels(person, needed or inputs["common_channels"], any_montage=needed is None)
@@ -129,7 +132,7 @@ def predict_windows(
         model=title,
         target_data=decoders[0].uses(trials)[0],
         decoders=len(decoders),
-        channel_report=report,
+        channel_report=(*report, *told_methodology(methodology or {}, decoders[0])),
     )
 
 
@@ -150,6 +153,20 @@ def match_channels(person: PersonTrials, expected: Sequence[str], *, any_montage
             lines.append(f"{name}: extra, not used")
     absent = "missing; the decoder does without" if any_montage else "missing"
     return (*lines, *(f"{name}: {absent}" for name in expected if name not in person.names))
+
+
+def told_methodology(known: Mapping[str, str], decoder: Decoder) -> tuple[str, ...]:
+    """Say of every covariate that a decoder is told whether this recording's value is one that it knows."""
+    lines = []
+    for name, values in getattr(decoder, "vocabulary", ()):
+        value = known.get(name)
+        if value is None:
+            lines.append(f"methodology {name}: unknown")
+        elif value in values:
+            lines.append(f"methodology {name} {value}: matched")
+        else:
+            lines.append(f"methodology {name} {value}: not seen in training, read as unknown")
+    return tuple(lines)
 
 
 def _asked(decoder: Decoder, trials: Trials, target: Any) -> np.ndarray:
@@ -200,6 +217,7 @@ def _cut(
     inputs: dict[str, Any],
     onsets_s: Sequence[float] | None,
     reference: str | None,
+    methodology: Mapping[str, str],
     source: str,
 ) -> Trials:
     """Windows after the run's reader operations, every usable channel kept."""
@@ -229,6 +247,7 @@ def _cut(
         order_N=np.zeros(len(starts), int),
         windows_N=np.full(len(starts), -1),
         onsets_s_N=starts / inputs["rate_hz"],
+        facts={name: np.full(len(starts), value, dtype=object) for name, value in methodology.items()},
     )
     use = "all" if reader.scale == "robust" else "none"
     return Trials((person,), tuple(inputs["classes"]), inputs["rate_hz"], use)

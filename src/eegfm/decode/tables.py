@@ -14,6 +14,7 @@ SCORES = pa.schema(
         ("alignment", pa.string()),
         ("target_data", pa.string()),
         ("target_labels", pa.int32()),
+        ("condition", pa.string()),
         ("seed", pa.int32()),
         ("split", pa.string()),
         ("person", pa.string()),  # NULL: over people
@@ -24,7 +25,7 @@ SCORES = pa.schema(
     ]
 )
 
-_KEY = ("model", "alignment", "target_data", "target_labels", "seed", "split")
+_KEY = ("model", "alignment", "target_data", "target_labels", "condition", "seed", "split")
 
 
 def score_people(predictions: pa.Table, classes: list[str]) -> pa.Table:
@@ -74,14 +75,14 @@ def table_of_models(scores: pa.Table) -> list[dict[str, Any]]:
     grouped: dict[tuple[Any, ...], Any] = defaultdict(lambda: defaultdict(list))
     for row in scores.to_pylist():
         if row["person"] is None:
-            grouped[tuple(row[name] for name in _KEY[:4])][row["split"]].append(row)
+            grouped[tuple(row[name] for name in _KEY[:5])][row["split"]].append(row)
     for key, splits in grouped.items():
         test = splits.get("test", [])
         if not test:
             continue
         valid = [row["balanced_accuracy"] for row in splits.get("valid", [])]
         rows[key] = {
-            **dict(zip(_KEY[:4], key, strict=True)),
+            **dict(zip(_KEY[:5], key, strict=True)),
             "seeds": len(test),
             "people": test[0]["people"],
             "trials": test[0]["trials"],

@@ -16,8 +16,8 @@ from eegfm.decode.scores import balanced_accuracy, log_loss
 from eegfm_lake.errors import EegfmError
 
 Log = Callable[[dict[str, Any]], None]
-Forward = Callable[[Tensor, Tensor], Tensor]
-"""Windows (B, C, T) and positions (C, 3) to logits (B, K)."""
+Forward = Callable[..., Tensor]
+"""Windows (B, C, T), positions (C, 3) and, where the group has them, conditions (B, covariates) to logits (B, K)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Group:
     labels_N: Tensor
     mirror_C: np.ndarray | None = None
     """Index of each channel's mirror image; None where the montage is not symmetric."""
+    condition_NK: Tensor | None = None
+    """Methodology of each window, for an encoder with conditions."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ def fit_network(
         network.train()
         losses = []
         for batch in _batches(train, schedule.batch, augmentation, rate_hz, generator):
-            x_BCT, positions_C3, labels_B = batch
-            logits_BK = forward(x_BCT, positions_C3)
+            labels_B, *inputs = batch
+            logits_BK = forward(*inputs)
             loss = nn.functional.cross_entropy(logits_BK, labels_B.to(logits_BK.device))
             optimiser.zero_grad()
             loss.backward()
@@ -141,7 +143,7 @@ def fit_network(
             continue
         labels_N = np.concatenate([group.labels_N.numpy() for group in valid])
         probabilities_NK = np.concatenate(
-            [predict_network(network, forward, g.x_NCT, g.positions_C3) for g in valid]
+            [predict_network(network, forward, g.x_NCT, g.positions_C3, g.condition_NK) for g in valid]
         )
         loss_valid = log_loss(labels_N, probabilities_NK)
         accuracy = balanced_accuracy(labels_N, probabilities_NK.argmax(1))
@@ -156,11 +158,18 @@ def fit_network(
 
 @torch.no_grad()
 def predict_network(
-    network: nn.Module, forward: Forward, x_NCT: Tensor, positions_C3: Tensor, batch: int = 64
+    network: nn.Module,
+    forward: Forward,
+    x_NCT: Tensor,
+    positions_C3: Tensor,
+    condition_NK: Tensor | None = None,
+    batch: int = 64,
 ) -> np.ndarray:
     """Return probabilities (N, K) of windows, each by itself: nothing is shared within a batch."""
     network.eval()
-    parts = [forward(part, positions_C3).softmax(-1) for part in x_NCT.split(batch)]
+    per_window = [x_NCT] if condition_NK is None else [x_NCT, condition_NK]
+    batches = zip(*(values.split(batch) for values in per_window), strict=True)
+    parts = [forward(x_BCT, positions_C3, *told).softmax(-1) for x_BCT, *told in batches]
     return torch.cat(parts).double().cpu().numpy()
 
 
@@ -191,7 +200,8 @@ def _batches(
     augmentation: Augmentation,
     rate_hz: float,
     generator: np.random.Generator,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield labels, windows, positions and, where the group has them, conditions."""
     chosen = []
     for index, group in enumerate(groups):
         order = generator.permutation(len(group.labels_N))
@@ -202,7 +212,9 @@ def _batches(
         index, rows = chosen[which]
         group = groups[index]
         x_BCT, labels_B = group.x_NCT[rows].clone(), group.labels_N[rows]
-        yield (*_augmented(x_BCT, labels_B, group, augmentation, rate_hz, generator),)
+        x_BCT, positions_C3, labels_B = _augmented(x_BCT, labels_B, group, augmentation, rate_hz, generator)
+        told = () if group.condition_NK is None else (group.condition_NK[rows],)
+        yield labels_B, x_BCT, positions_C3, *told
 
 
 def _augmented(

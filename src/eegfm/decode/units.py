@@ -26,6 +26,7 @@ PREDICTIONS = pa.schema(
         ("alignment", pa.string()),
         ("target_data", pa.string()),
         ("target_labels", pa.int32()),
+        ("condition", pa.string()),  # covariates that the decoder was told; NULL: none
         ("fold", pa.string()),
         ("seed", pa.int32()),
         ("split", pa.string()),
@@ -195,6 +196,7 @@ def _predict(
     columns: dict[str, Any] = {
         "target_data": [target_data] * len(asked),
         "target_labels": [target_labels] * len(asked),
+        "condition": [_told(decoder)] * len(asked),
         "person": np.concatenate([[p.person] * len(p) for p in asked.people]),
         "dataset": np.concatenate([[p.dataset] * len(p) for p in asked.people]),
         "recording_id": np.concatenate([p.recordings_N for p in asked.people]),
@@ -207,6 +209,11 @@ def _predict(
     columns |= {name: [value] * len(asked) for name, value in constants.items()}
     table = pa.table({field.name: pa.array(list(columns[field.name]), field.type) for field in PREDICTIONS})
     return table, balanced_accuracy(asked.labels_N, predicted_N)
+
+
+def _told(decoder: Decoder) -> str | None:
+    """Name the covariates of the methodology that a decoder is told of every window."""
+    return ", ".join(name for name, _ in getattr(decoder, "vocabulary", ())) or None
 
 
 def _kind(use: str) -> str:
