@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eegfm.model import Encoder, EncoderConfig, load_pretrained, preset, save_pretrained
+from eegfm.model import Encoder, EncoderConfig, Layout, load_pretrained, preset, save_pretrained
 from eegfm_lake.errors import UsageError
 from tests.eegfm.model.caps import CAP_19, CAP_22, eeg, positions
 
@@ -133,12 +133,14 @@ def test_an_encoder_keeps_its_conditions_on_disk(tmp_path, x: Tensor):
 class Encode(nn.Module):
     """The part that compiles and exports, its layout a constant."""
 
+    layout: Layout
+
     def __init__(self, model: Encoder) -> None:
         super().__init__()
         self.encoder = model
         self.layout = model.layout(WHERE, None, 2)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+    def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
         return self.encoder.encode(x, self.layout, None, told)
 
 
@@ -147,10 +149,9 @@ def test_scripted_and_exported_encoders_are_told_the_same(x: Tensor):
     expected = net(x, told)
     exported = torch.export.export(net, (x, told), strict=False).module()
     assert torch.allclose(exported(x, told), expected, atol=1e-5)
-    scripted = torch.jit.script(net.encoder.condition)
-    tokens = torch.randn(2, 3, 4, 32)
-    assert torch.equal(scripted(tokens, told), net.encoder.condition(tokens, told))
-    assert torch.equal(scripted(tokens), net.encoder.condition(tokens, None))
+    scripted = torch.jit.script(net)
+    assert torch.allclose(scripted(x, told), expected, atol=1e-5)
+    assert torch.allclose(scripted(x, None), net(x, None), atol=1e-5)
 
 
 @pytest.mark.slow
