@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a name, a position or a region's border changes."""
 
 TEMPLATE = "colin27_1005"
@@ -38,9 +38,10 @@ _REFERENCE = re.compile(
 _MNE_DUPLICATE = re.compile(r"-\d+$")
 
 # Borders of the lobes: planes through the unit directions from the head's centre, the widest margins between
-# the 10-10 rows of MNE's montages that split no mirrored pair of any of them.
+# the 10-10 rows of MNE's montages that split no mirrored pair of any of them, nor of the midpoints of derivations
+# between 10-20 electrodes (P3-O1 and P4-O2 lie just behind the parietal lobe).
 _CENTRE_M = np.array([0.0, 0.008, 0.040])
-_FRONTAL, _PARIETAL, _OCCIPITAL, _TEMPORAL = 0.475, 0.470, 0.680, -0.166
+_FRONTAL, _PARIETAL, _OCCIPITAL, _TEMPORAL = 0.475, 0.470, 0.6766, -0.166
 
 
 def canonical(label: str) -> str | None:
@@ -166,7 +167,7 @@ def regions(positions_C3: np.ndarray) -> np.ndarray:
     lateral, front, up = np.abs(direction[..., 0]), direction[..., 1], direction[..., 2]
     rules = {
         "frontal": front - 0.15 * up > _FRONTAL,
-        "occipital": -front - 0.2 * up - 0.03 * lateral > _OCCIPITAL,
+        "occipital": -front - 0.197 * up - 0.036 * lateral > _OCCIPITAL,
         "parietal": -front - 0.065 * lateral > _PARIETAL,
         "sensorimotor": up - 0.34 * lateral > _TEMPORAL,
     }

@@ -1,5 +1,6 @@
 """Names, template positions and regions of electrodes."""
 
+import itertools
 import math
 import re
 
@@ -144,9 +145,7 @@ def montage_positions(name: str) -> tuple[list[str], np.ndarray]:
 
 def every_montage() -> list[str]:
     mne = pytest.importorskip("mne")
-    return [
-        name for name in mne.channels.get_builtin_montages() if not name.startswith(("artinis", "standard"))
-    ]
+    return [name for name in mne.channels.get_builtin_montages() if not name.startswith("standard")]
 
 
 def test_mirrored_electrodes_have_mirrored_regions_in_every_montage_of_mne():
@@ -161,6 +160,32 @@ def test_mirrored_electrodes_have_mirrored_regions_in_every_montage_of_mne():
                 pairs += 1
                 assert found[j] == mirrored(found[i]), (montage, names[i], names[j])
     assert pairs > 3000
+
+
+TEN_TWENTY = "Fp1 Fpz Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 Oz O2 A1 A2"
+
+
+def other_side(name: str) -> str:
+    number = re.search(r"\d+$", name)
+    return name if number is None else name[: number.start()] + str((int(number[0]) - 1 ^ 1) + 1)
+
+
+def test_mirrored_derivations_have_mirrored_regions_at_their_midpoints():
+    pairs = list(itertools.combinations(TEN_TWENTY.split(), 2))
+    near = [pair for pair in pairs if np.linalg.norm(np.subtract(*positions(pair))) < 0.12]
+    assert len(near) > 80
+    for pair in near:
+        here, there = (region(*positions(names).mean(axis=0)) for names in (pair, map(other_side, pair)))
+        assert there == mirrored(here), pair
+
+
+@given(st.permutations(range(30)), st.integers(1, 30))
+@settings(deadline=None)
+def test_an_electrodes_region_depends_on_no_other_and_on_no_order(order, count):
+    xyz = positions([*template_names()[::12][:29], "nowhere"])
+    alone = [region(*xyz[row]) for row in order[:count]]
+    assert [REGIONS[code] for code in regions(xyz[list(order[:count])])] == alone
+    assert alone == [REGIONS[code] for code in regions(xyz)[list(order[:count])]]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def draw_regions(caps: Mapping[str, Cap]) -> Figure:
     """Draw every electrode of some caps in the colour of its region, joined to its neighbours in that region.
 
     The lobe is the hue, the side the shade: left light, midline dark, right full. Heads are seen from above; what lies
-    far below their outline is drawn nearer to it.
+    far below their outline is drawn nearer to it, and what has no position stands in a row beneath.
 
     Parameters
     ----------
@@ -127,13 +127,17 @@ def region_colour(region: str) -> str:
     if region == UNKNOWN:
         return LOBE_COLOURS[UNKNOWN]
     lobe, side = region.split("_")
-    towards, share = {"left": (1.0, 0.5), "midline": (0.0, 0.48), "right": (0.0, 0.0)}[side]
+    towards, share = {"left": (1.0, 0.31), "midline": (0.0, 0.5), "right": (0.0, 0.1)}[side]
     return to_hex([(1 - share) * part + share * towards for part in to_rgb(LOBE_COLOURS[lobe])])
 
 
 def _draw_cap(axes: Axes, cap: Cap) -> None:
     codes_C = electrodes.regions(cap.positions_C3)
     places_C2 = _drawn_in(project(cap.positions_C3))
+    unplaced = np.flatnonzero(codes_C == REGIONS.index(UNKNOWN))
+    places_C2[unplaced] = np.stack(
+        [0.2 * (np.arange(len(unplaced)) % 14) - 1.3, np.full(len(unplaced), -1.34)], 1
+    )
     draw_head(axes, reach=REACH)
     colours = [region_colour(REGIONS[code]) for code in codes_C]
     axes.add_collection(_neighbour_lines(cap.positions_C3, codes_C, places_C2, colours))
@@ -172,6 +176,8 @@ def _neighbour_lines(
 ) -> LineCollection:
     lines, line_colours = [], []
     for c, code in enumerate(codes_C):
+        if REGIONS[code] == UNKNOWN:
+            continue
         same = np.flatnonzero((codes_C == code) & (np.arange(len(codes_C)) != c))
         distances = np.linalg.norm(positions_C3[same] - positions_C3[c], axis=1)
         for other in same[np.argsort(distances, kind="stable")[:NEIGHBOURS]]:
