@@ -1,5 +1,6 @@
 """Regions of scalp, lobe × side from coordinates alone, drawn for caps of many kinds."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from PIL import Image
 
 from eegfm.report.heads import LOBE_COLOURS, draw_head
 from eegfm.report.projection import project
@@ -117,8 +119,13 @@ def write_regions_png(out: str | Path, caps: Mapping[str, Cap] | None = None) ->
     """Write the picture of these caps, or of `usual_caps`, as PNG; returns `out`."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    png = io.BytesIO()
     with printed():
-        save_png(draw_regions(usual_caps() if caps is None else caps), out, dpi=120)
+        save_png(draw_regions(usual_caps() if caps is None else caps), png, dpi=120)
+    # Few colours in all: a palette holds them in a fifth of the bytes.
+    Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        out, format="PNG", optimize=True
+    )
     return out
 
 
@@ -140,7 +147,7 @@ def _draw_cap(axes: Axes, cap: Cap) -> None:
     )
     draw_head(axes, reach=REACH)
     colours = [region_colour(REGIONS[code]) for code in codes_C]
-    axes.add_collection(_neighbour_lines(cap.positions_C3, codes_C, places_C2, colours))
+    axes.add_collection(_neighbour_lines(cap, places_C2, colours))
     size, font = next(sizes for most, *sizes in _SIZES if len(cap.names) <= most)
     axes.scatter(*places_C2.T, s=size, c=colours, edgecolors=ground(), linewidths=0.5, zorder=3)
     if font is not None:
@@ -171,19 +178,15 @@ def _drawn_in(places_C2: np.ndarray) -> np.ndarray:
     return places_C2 * (KNEE + 0.3 * (radius_C1 - KNEE)) / radius_C1
 
 
-def _neighbour_lines(
-    positions_C3: np.ndarray, codes_C: np.ndarray, places_C2: np.ndarray, colours: Sequence[str]
-) -> LineCollection:
-    lines, line_colours = [], []
-    for c, code in enumerate(codes_C):
-        if REGIONS[code] == UNKNOWN:
-            continue
-        same = np.flatnonzero((codes_C == code) & (np.arange(len(codes_C)) != c))
-        distances = np.linalg.norm(positions_C3[same] - positions_C3[c], axis=1)
-        for other in same[np.argsort(distances, kind="stable")[:NEIGHBOURS]]:
-            lines.append(places_C2[[c, other]])
-            line_colours.append(colours[c])
-    return LineCollection(lines, colors=line_colours, linewidths=1.0, alpha=0.5, zorder=2)
+def _neighbour_lines(cap: Cap, places_C2: np.ndarray, colours: Sequence[str]) -> LineCollection:
+    from eegfm.model.layout import montage
+
+    found = montage(cap.positions_C3, np.ones(len(cap.names), bool), 1 + NEIGHBOURS)
+    near = [row[is_near] for row, is_near in zip(found["neighbours_MCN"], found["near_MCN"], strict=True)]
+    lines = [(places_C2[[c, other]], colours[c]) for c, row in enumerate(near) for other in row[1:]]
+    return LineCollection(
+        [line for line, _ in lines], colors=[c for _, c in lines], linewidths=1.0, alpha=0.5, zorder=2
+    )
 
 
 def _draw_key(axes: Axes) -> None:
