@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from edfio import Edf, EdfSignal
 
 from eegfm.decode import finetune, predict_windows
 from eegfm.decode.conditions import by_recording, condition_of
@@ -12,9 +13,12 @@ from eegfm.decode.networks import NetworkDecoder, NetworkSpec
 from eegfm.decode.training import Schedule
 from eegfm.decode.trials import PersonTrials, Trials
 from eegfm.model import Encoder, preset, save_pretrained
+from eegfm.predict import predict_file
+from eegfm_lake import electrodes
 from eegfm_lake.cohort import freeze
 from tests.eegfm.decode.made import CAP_8, make_trials
 from tests.eegfm.decode.test_finetune import QUICK, channel_rows, config_of, new_samples
+from tests.eegfm.locks import brown_noise
 from tests.lake.tiny import write_tiny_lake
 
 WORDS = (("line_freq", ("50", "60")), ("site", ("here",)))
@@ -118,3 +122,19 @@ def test_a_new_file_is_read_under_its_own_methodology(run_dir):
     untold = predict_windows(run_dir, new_samples(CAP_8), channel_rows(CAP_8), **ask)
     assert untold.channel_report[-2:] == ("methodology line_freq: unknown", "methodology site: unknown")
     assert untold.probabilities_NK.shape == found.probabilities_NK.shape
+
+
+def test_a_file_tells_its_decoder_what_its_harmonisation_found(run_dir, tmp_path):
+    times = np.arange(30 * 250) / 250
+    gradients_uv = 20 * electrodes.positions(CAP_8) @ brown_noise(3, len(times))  # what neighbours share
+    white_uv = np.random.default_rng(0).normal(0, 2, (len(CAP_8), len(times)))
+    rows_uv = gradients_uv + white_uv + 4 * np.sin(2 * np.pi * 50 * times)
+    signals = [
+        EdfSignal(row_uv, 250, label=name, physical_dimension="uV")
+        for name, row_uv in zip(CAP_8, rows_uv, strict=True)
+    ]
+    Edf(signals).write(tmp_path / "new.edf")
+    found = predict_file(run_dir, tmp_path / "new.edf", windows=True)
+    said = [line for line in found.channel_report if line.startswith("methodology")]
+    assert said == ["methodology site: unknown"]  # 50 Hz was detected, and what matches is not reported
+    assert found.table.num_rows == 7
