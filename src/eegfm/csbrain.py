@@ -2,25 +2,28 @@
 
 # Names are evaluated by braindecode's configuration and by TorchScript: no postponed annotations here.
 import warnings
+from dataclasses import replace
+from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegfm import csbrain_loading as loading
+from eegfm.csbrain_positions import positions_of
+from eegfm.model import EncoderConfig
 from eegfm.model.encoder import Encoder
 from eegfm.model.heads import Pooling
 from eegfm.model.layout import Layout, layout_of
 from eegfm.model.presets import preset as preset_config
 from eegfm.model.resample import Resample
 from eegfm.torchaudio_cpu import import_torchaudio
-from eegfm_lake import electrodes
-from eegfm_lake.errors import UsageError
+from eegfm_lake.errors import MissingExtraError, UsageError
 
 import_torchaudio()
-from braindecode.models.base import EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
-
-NEAREST_M, FARTHEST_M = 0.03, 0.3
+from braindecode.models.base import HAS_HF_HUB, EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
 
 
 class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
@@ -139,6 +142,7 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         scale_uv: float = 100.0,
         drop_prob: float = 0.1,
         activation: type[nn.Module] = nn.GELU,
+        encoder_config: dict[str, Any] | None = None,
     ):
         super().__init__(
             n_outputs=n_outputs,
@@ -159,17 +163,23 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             "activation": _name_of(activation),
         }
         chosen = {key: value for key, value in changes.items() if value is not None}
-        config = preset_config(preset, self.input_window_seconds, **chosen)
+        if encoder_config is None:
+            config = preset_config(preset, self.input_window_seconds, **chosen)
+        else:
+            config = replace(EncoderConfig.from_dict(encoder_config), **chosen)
         self.scale_uv = scale_uv
         self.resample = Resample(self.sfreq, config.rate_hz)
         self.encoder = Encoder(config)
         self.encoder.n_patches(self.resample.n_times(self.n_times))
         self.pooling = Pooling(config, pooling)
         self.drop = nn.Dropout(drop_prob)
+        # Only pre-training hides patches; what no loss reaches is no parameter to train.
+        self.encoder.embedding.hidden.requires_grad_(False)
         layout = layout_of(torch.from_numpy(self._positions()), None, max(config.scales))
         for name, tensor in zip(Layout._fields, layout, strict=True):
             self.register_buffer(f"layout_{name}", tensor, persistent=False)
         self.final_layer = nn.Linear(self.pooling.n_features, self.n_outputs)
+        self.to(self.final_layer.weight.device)  # under ``torch.device``: buffers that came from numpy follow
 
     def forward(self, x: Tensor, return_features: bool = False):
         """Decode windows.
@@ -188,7 +198,7 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             None: the architecture has no such token.
         """
         layout = self._layout(x.shape[0])
-        tokens = self.encoder.encode(self.resample(x / self.scale_uv), layout)
+        tokens = self._encode(self.resample(x / self.scale_uv), layout)
         logits = self.final_layer(self.drop(self.pooling(tokens, layout)))
         if return_features:
             if torch.jit.is_scripting():
@@ -201,6 +211,88 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         self._set_n_outputs(n_outputs)
         weight = self.final_layer.weight
         self.final_layer = nn.Linear(self.pooling.n_features, n_outputs).to(weight.device, weight.dtype)
+
+    def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
+        """Write the model to a folder, ``config.json`` and ``model.safetensors``, as the hub lays it out.
+
+        Parameters
+        ----------
+        save_directory
+            Created if need be.
+        **hub
+            Those of ``huggingface_hub.PyTorchModelHubMixin.save_pretrained``, such as ``push_to_hub``.
+
+        Returns
+        -------
+        str or None
+            The commit's address if it was pushed.
+        """
+        if HAS_HF_HUB:
+            return super().save_pretrained(save_directory, **hub)
+        if hub:
+            raise MissingExtraError("huggingface_hub", "hub")
+        self._save_pretrained(save_directory)
+        return None
+
+    def _save_pretrained(self, save_directory: str | Path) -> None:
+        loading.save(self, save_directory)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        allow_partial: bool = False,
+        map_location: str | torch.device = "cpu",
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        **model_kwargs: Any,
+    ) -> "CSBrain":
+        """Build a model from a folder or a repository, for any montage, window, rate and number of outputs.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder that :meth:`save_pretrained`, :func:`eegfm.model.save_pretrained` or a pre-training run
+            wrote; else a repository of the hub, for which huggingface_hub must be installed.
+        allow_partial
+            Load what fits where not every tensor finds its counterpart.
+        map_location
+            Device of the model.
+        revision, cache_dir, token, force_download, local_files_only
+            As for ``huggingface_hub.snapshot_download``.
+        **model_kwargs
+            Arguments of this class; they win over those saved. An encoder alone says nothing of channels,
+            windows and outputs: give them. ``n_times`` or ``input_window_seconds`` alone keep the saved rate,
+            ``sfreq`` alone the saved seconds.
+
+        Returns
+        -------
+        CSBrain
+            In evaluation mode. ``load_report`` says what was loaded. The head is new where ``n_outputs`` differs.
+
+        Raises
+        ------
+        eegfm_lake.errors.EegfmError
+            If nothing is there, a file is damaged, or less than everything fits and ``allow_partial`` is False.
+        """
+        hub = {"revision": revision, "cache_dir": cache_dir, "token": token}
+        hub |= {"force_download": force_download, "local_files_only": local_files_only}
+        saved = loading.open_saved(pretrained_model_name_or_path, **hub)
+        model = cls(**loading.arguments(saved, model_kwargs, signature(cls.__init__).parameters))
+        loading.load_saved(model, saved, allow_partial)
+        return model.to(map_location).eval()
+
+    def _encode(self, x: Tensor, layout: Layout) -> Tensor:
+        half = self.final_layer.weight.dtype in (torch.bfloat16, torch.float16)
+        if not torch.jit.is_scripting() and half:
+            # Power is summed in float32 whatever the weights are; autocast joins both.
+            with torch.autocast(x.device.type, self.final_layer.weight.dtype):
+                return self.encoder.encode(x, layout)
+        return self.encoder.encode(x, layout)
 
     def _layout(self, batch: int) -> Layout:
         return Layout(
@@ -219,27 +311,10 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
 
     @torch.jit.unused
     def _positions(self) -> np.ndarray:
-        positions = np.full((self.n_chans, 3), np.nan, np.float32)
-        names = [str(ch.get("ch_name", "")) for ch in self._chs_info or []]
-        for row, ch in enumerate(self._chs_info or []):
-            positions[row] = _position(ch, names[row])
-        unknown = [names[i] if names else str(i) for i in np.flatnonzero(np.isnan(positions[:, 0]))]
-        if unknown:
-            warnings.warn(
-                f"CSBrain knows no position of {len(unknown)} of {self.n_chans} channels"
-                f" ({', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}); they take no part in spatial"
-                " filters: pass chs_info with positions or 10-05 names",
-                stacklevel=3,
-            )
-        return positions
-
-
-def _position(ch: dict[str, Any], name: str) -> tuple[float, float, float] | np.ndarray:
-    """Where a channel lies: its own position if plausible, else its name's in the template, else NaN."""
-    own = np.asarray(ch.get("loc", np.full(3, np.nan)), float)[:3]
-    if own.shape == (3,) and NEAREST_M <= np.linalg.norm(own) <= FARTHEST_M:
-        return own
-    return electrodes.position(name) or np.full(3, np.nan)
+        found = positions_of(self._chs_info, self.n_chans)
+        for message in found.warnings():
+            warnings.warn(f"CSBrain {message}", stacklevel=3)
+        return found.xyz_C3
 
 
 def _name_of(activation: type[nn.Module]) -> str:
