@@ -197,6 +197,8 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             Logits (batch, n_outputs); or ``features``, (batch, n_chans, n_patches, d_model), and ``cls_token``,
             None: the architecture has no such token.
         """
+        if not torch.jit.is_scripting():
+            self._check(x)
         layout = self._layout(x.shape[0])
         tokens = self._encode(self.resample(x / self.scale_uv), layout)
         logits = self.final_layer(self.drop(self.pooling(tokens, layout)))
@@ -285,6 +287,14 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         model = cls(**loading.arguments(saved, model_kwargs, signature(cls.__init__).parameters))
         loading.load_saved(model, saved, allow_partial)
         return model.to(map_location).eval()
+
+    @torch.jit.unused
+    def _check(self, x: Tensor) -> None:
+        channels = self.layout_known_MC.shape[1]
+        if x.ndim != 3 or x.shape[1] != channels:
+            raise UsageError(
+                f"CSBrain: found windows of shape {tuple(x.shape)}, expected (batch, {channels}, n_times)"
+            )
 
     def _encode(self, x: Tensor, layout: Layout) -> Tensor:
         half = self.final_layer.weight.dtype in (torch.bfloat16, torch.float16)
