@@ -3,15 +3,13 @@
 # Names are evaluated by braindecode's configuration and by TorchScript: no postponed annotations here.
 import warnings
 from dataclasses import replace
-from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eegfm import csbrain_loading as loading
+from eegfm.csbrain_loading import Pretrained
 from eegfm.csbrain_positions import positions_of
 from eegfm.model import EncoderConfig
 from eegfm.model.encoder import Encoder
@@ -20,26 +18,34 @@ from eegfm.model.layout import Layout, layout_of
 from eegfm.model.presets import preset as preset_config
 from eegfm.model.resample import Resample
 from eegfm.torchaudio_cpu import import_torchaudio
-from eegfm_lake.errors import MissingExtraError, UsageError
+from eegfm_lake.errors import UsageError
 
 import_torchaudio()
-from braindecode.models.base import HAS_HF_HUB, EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
+from braindecode.models.base import EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
 
 
-class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
+class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
     r"""**C**\ ross-scale **S**\ patiotemporal **Brain** foundation model from Zhou et al. (2025) [Zhou2025]_.
 
     :bdg-danger:`Foundation Model` :bdg-info:`Attention/Transformer`
 
     .. versionadded:: 0.1
 
-    Reads windows of any montage and any length. Electrodes enter by their positions on the head, never by their
-    index: permuting channels together with ``chs_info`` changes nothing.
+    .. figure:: ../../docs/images/csbrain.svg
+       :align: center
+       :alt: Windows become patches, patches become tokens, blocks join them over time and over the head
+       :width: 1000px
+
+    CSBrain was introduced as an encoder of masked EEG patches that reads several time scales and several scales of
+    the scalp, and attends sparsely, between windows and between brain regions [Zhou2025]_. This class is that
+    architecture for windows of any montage, rate and length, with a classification head. Electrodes enter by their
+    positions, never by their index: permuting channels together with ``chs_info`` changes nothing.
+    :meth:`forward` returns logits ``(batch, n_outputs)``, and tokens with ``return_features=True``.
 
     .. rubric:: Architecture Overview
 
     Windows :math:`x \in \mathbb{R}^{C \times T}` in µV are divided by ``scale_uv``, brought to 200 Hz, and cut into
-    patches. With :math:`h_{cp} \in \mathbb{R}^{d}` for electrode :math:`c` and patch :math:`p`:
+    patches of :math:`S` samples. With :math:`h_{cp} \in \mathbb{R}^{d}` for electrode :math:`c` and patch :math:`p`:
 
     .. math::
 
@@ -48,37 +54,57 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         + e(r_c, t_p) \\
         h &\leftarrow h + \mathrm{temporal}(h), \quad h \leftarrow h + \mathrm{spatial}(h) \\
         h &\leftarrow h + \mathrm{attention}_\mathrm{windows}(h), \quad
-        h \leftarrow h + \mathrm{attention}_\mathrm{regions}(h), \quad h \leftarrow h + \mathrm{FFN}(h)
+        h \leftarrow h + \mathrm{attention}_\mathrm{regions}(h), \quad h \leftarrow h + \mathrm{FFN}(h) \\
+        y &= V\,\mathrm{vec}\Big(\textstyle\sum_{c} a_c\, q_m(r_c)\, \frac{1}{P} \sum_p h_{cp}\Big)_{m=1}^{16}
 
-    where :math:`\hat{x}` is the patch's spectrum, :math:`A_k` the linear spatial mix, and :math:`r` positions.
+    where :math:`\hat{x}` is the patch's spectrum, :math:`A_k` the linear spatial mix, :math:`r` positions, :math:`t`
+    time, :math:`q_m` learned functions of position, and :math:`a_c` the area of scalp that an electrode stands for.
 
     .. rubric:: Macro Components
 
     - ``CSBrain.resample`` (:class:`eegfm.model.resample.Resample`)
 
-      **Operations**: polyphase windowed-sinc interpolation to 200 Hz; nothing at 200 Hz.
+      **Operations**: polyphase windowed-sinc interpolation ``(batch, n_chans, n_times)`` →
+      ``(batch, n_chans, n_times * 200 / sfreq)``; nothing at 200 Hz.
+
+      **Role**: one rate for the weights, whatever the recording's.
 
     - ``CSBrain.encoder`` (:class:`eegfm.model.Encoder`)
 
-      **Operations**: patch embedding → position embedding → blocks of cross-scale tokenization, structured sparse
-      attention and feed-forward → layer normalisation.
+      **Operations**: patch embedding (waveform and power) → position embedding → ``depth`` × (temporal tokenizer →
+      spatial tokenizer → attention between windows → attention between regions → feed-forward) → layer normalisation.
 
       **Role**: a token for every electrode and patch, ``(batch, n_chans, n_patches, d_model)``.
 
     - ``CSBrain.pooling`` (:class:`eegfm.model.heads.Pooling`)
 
-      **Operations**: means over time, and over electrodes with weights that are a function of position.
+      **Operations**: mean over patches, then sums over electrodes with weights that are functions of position →
+      ``(batch, 16 * d_model)``.
 
-      **Role**: features that still tell left from right.
+      **Role**: features that still tell left from right, of one size for every montage.
 
     - ``CSBrain.final_layer`` (:class:`torch.nn.Linear`)
 
+      **Operations**: dropout → linear map to ``n_outputs``.
+
+      **Role**: logits. :meth:`reset_head` replaces it.
+
     .. rubric:: Temporal, Spatial, and Spectral Encoding
 
-    - **Temporal**: kernels over 1, 3 and 5 patches; attention across windows; Fourier features of time.
-    - **Spatial**: filters and kernels whose weights are functions of relative position; attention between regions;
-      Fourier features of coordinates.
-    - **Spectral**: log power of every patch's spectrum, after the spatial mix, each bin standardised.
+    - **Temporal**: kernels over 1, 3 and 5 patches of an electrode; attention between the patches that hold the same
+      place in their windows; Fourier features of a patch's time.
+    - **Spatial**: kernels over the 1, 3 and 5 nearest electrodes of a region, whose weights are functions of the
+      neighbour's offset; attention between 16 regions through the means of their electrodes; Fourier features of
+      coordinates.
+    - **Spectral**: log power of every patch's spectrum up to 75 Hz, after the spatial mix, each bin divided by what
+      resting EEG has there.
+
+    .. rubric:: Additional Mechanisms
+
+    - **Short windows**: for at most 5 s, patches are 0.5 s long, every 0.25 s, so that a 4-s trial has 15 of them.
+    - **Residual branches** begin at a tenth of their size; their dropout is the same for all patches of an electrode.
+    - **Sizes**, encoder alone, for patches of 1 s: ``tiny`` 53,116 parameters (0.1 MB in bfloat16), ``small`` 661,206,
+      ``base`` 9,690,133, ``large`` 494,354,832. ``base`` has the published width and depth.
 
     .. rubric:: Known Limitations
 
@@ -86,7 +112,23 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
       spatial filters. A warning names such electrodes.
     - Samples after the last full patch (less than ``stride_samples``) are not read; a window shorter than one patch
       is an error.
+    - The model cannot tell volts from microvolts: data in volts (MNE's ``get_data()``) need ``scale_uv=1e-4``.
     - The published weights of the original code do not fit this class.
+
+    .. rubric:: Pretrained Weights
+
+    .. important::
+       No weights are published. ``eegfm pretrain`` makes them, and any folder that it or :meth:`save_pretrained`
+       wrote fits any montage, window, rate and number of outputs:
+
+       .. code:: python
+
+           model = CSBrain.from_pretrained(
+               "runs/base_4s/model", n_outputs=4, chs_info=info["chs"], n_times=1000, sfreq=250
+           )
+           print(model.load_report)  # tensors matched, electrodes met, electrodes with positions
+           model.save_pretrained("my_decoder")
+           model = CSBrain.from_pretrained("my_decoder", chs_info=other_info["chs"], n_outputs=2)
 
     Parameters
     ----------
@@ -104,6 +146,9 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         Dropout of residual branches and of pooled features.
     activation : type[nn.Module]
         Activation of the patch embedding and of the feed-forward layers, a class of :mod:`torch.nn`.
+    encoder_config : dict, optional
+        All settings of the encoder, as :meth:`eegfm.model.EncoderConfig.to_dict` gives them, in place of ``preset``;
+        the arguments above win where they are given, ``drop_prob`` and ``activation`` always.
 
     Raises
     ------
@@ -115,12 +160,17 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
     Notes
     -----
     Positions come from ``chs_info``: ``loc[:3]`` where it is finite and 3 to 30 cm from the origin, else the
-    template position of the channel's name, else unknown.
+    template position of the channel's canonical name (``EEG T3-REF`` is T7), else unknown. NaN and zeros, which MNE
+    writes for no position, go to the name without a word; other implausible positions with a warning.
+
+    The paper states 4.9 million parameters for its encoder and its released code has 8,902,000; ``base`` has 9.69
+    million, for every block has tokenizers of its own.
 
     References
     ----------
     .. [Zhou2025] Zhou, Y., Wu, J., Ren, Z., Yao, Z., Lu, W., Peng, K., Zheng, Q., Song, C., Ouyang, W., & Gou, C.
        (2025). CSBrain: A Cross-scale Spatiotemporal Brain Foundation Model for EEG Decoding. arXiv:2506.23075.
+       https://arxiv.org/abs/2506.23075
     """
 
     def __init__(
@@ -213,80 +263,6 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         self._set_n_outputs(n_outputs)
         weight = self.final_layer.weight
         self.final_layer = nn.Linear(self.pooling.n_features, n_outputs).to(weight.device, weight.dtype)
-
-    def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
-        """Write the model to a folder, ``config.json`` and ``model.safetensors``, as the hub lays it out.
-
-        Parameters
-        ----------
-        save_directory
-            Created if need be.
-        **hub
-            Those of ``huggingface_hub.PyTorchModelHubMixin.save_pretrained``, such as ``push_to_hub``.
-
-        Returns
-        -------
-        str or None
-            The commit's address if it was pushed.
-        """
-        if HAS_HF_HUB:
-            return super().save_pretrained(save_directory, **hub)
-        if hub:
-            raise MissingExtraError("huggingface_hub", "hub")
-        self._save_pretrained(save_directory)
-        return None
-
-    def _save_pretrained(self, save_directory: str | Path) -> None:
-        loading.save(self, save_directory)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        allow_partial: bool = False,
-        map_location: str | torch.device = "cpu",
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        **model_kwargs: Any,
-    ) -> "CSBrain":
-        """Build a model from a folder or a repository, for any montage, window, rate and number of outputs.
-
-        Parameters
-        ----------
-        pretrained_model_name_or_path
-            A folder that :meth:`save_pretrained`, :func:`eegfm.model.save_pretrained` or a pre-training run
-            wrote; else a repository of the hub, for which huggingface_hub must be installed.
-        allow_partial
-            Load what fits where not every tensor finds its counterpart.
-        map_location
-            Device of the model.
-        revision, cache_dir, token, force_download, local_files_only
-            As for ``huggingface_hub.snapshot_download``.
-        **model_kwargs
-            Arguments of this class; they win over those saved. An encoder alone says nothing of channels,
-            windows and outputs: give them. ``n_times`` or ``input_window_seconds`` alone keep the saved rate,
-            ``sfreq`` alone the saved seconds.
-
-        Returns
-        -------
-        CSBrain
-            In evaluation mode. ``load_report`` says what was loaded. The head is new where ``n_outputs`` differs.
-
-        Raises
-        ------
-        eegfm_lake.errors.EegfmError
-            If nothing is there, a file is damaged, or less than everything fits and ``allow_partial`` is False.
-        """
-        hub = {"revision": revision, "cache_dir": cache_dir, "token": token}
-        hub |= {"force_download": force_download, "local_files_only": local_files_only}
-        saved = loading.open_saved(pretrained_model_name_or_path, **hub)
-        model = cls(**loading.arguments(saved, model_kwargs, signature(cls.__init__).parameters))
-        loading.load_saved(model, saved, allow_partial)
-        return model.to(map_location).eval()
 
     @torch.jit.unused
     def _check(self, x: Tensor) -> None:

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from eegfm.model import EncoderConfig
 from eegfm.model.pretrained import CONFIG, WEIGHTS, distinct, read_folder, write_folder
 from eegfm_lake import electrodes
-from eegfm_lake.errors import EegfmError
+from eegfm_lake.errors import EegfmError, MissingExtraError
 
 if TYPE_CHECKING:
     from eegfm.csbrain import CSBrain
@@ -23,6 +24,93 @@ ENCODER = "encoder."
 SHOWN = 5
 
 log = logging.getLogger("eegfm")
+
+
+class Pretrained:
+    """Saving and loading, for a class with braindecode's mixin; takes the hub's own where that is installed.
+
+    Attributes
+    ----------
+    load_report : LoadReport or None
+        What the last loading found, None before the first.
+    """
+
+    load_report = None  # unannotated: TorchScript reads a class's annotations and does not know this type
+
+    def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
+        """Write the model to a folder, ``config.json`` and ``model.safetensors``, as the hub lays it out.
+
+        Parameters
+        ----------
+        save_directory
+            Created if need be.
+        **hub
+            Those of ``huggingface_hub.PyTorchModelHubMixin.save_pretrained``, such as ``push_to_hub``.
+
+        Returns
+        -------
+        str or None
+            The commit's address if it was pushed.
+        """
+        from_hub = getattr(super(), "save_pretrained", None)  # which ends in _save_pretrained below
+        if from_hub is not None:
+            return from_hub(save_directory, **hub)
+        if hub:
+            raise MissingExtraError("huggingface_hub", "hub")
+        self._save_pretrained(save_directory)
+        return None
+
+    def _save_pretrained(self, save_directory: str | Path) -> None:
+        save(self, save_directory)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        allow_partial: bool = False,
+        map_location: str | torch.device = "cpu",
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        **model_kwargs: Any,
+    ) -> Self:
+        """Build a model from a folder or a repository, for any montage, window, rate and number of outputs.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder that :meth:`save_pretrained`, :func:`eegfm.model.save_pretrained` or a pre-training run
+            wrote; else a repository of the hub, for which huggingface_hub must be installed.
+        allow_partial
+            Load what fits where not every tensor finds its counterpart.
+        map_location
+            Device of the model.
+        revision, cache_dir, token, force_download, local_files_only
+            As for ``huggingface_hub.snapshot_download``.
+        **model_kwargs
+            Arguments of this class; they win over those saved. An encoder alone says nothing of channels,
+            windows and outputs: give them. ``n_times`` or ``input_window_seconds`` alone keep the saved rate,
+            ``sfreq`` alone the saved seconds.
+
+        Returns
+        -------
+        CSBrain
+            In evaluation mode. ``load_report`` says what was loaded. The head is new where ``n_outputs`` differs.
+
+        Raises
+        ------
+        eegfm_lake.errors.EegfmError
+            If nothing is there, a file is damaged, or less than everything fits and ``allow_partial`` is False.
+        """
+        hub = {"revision": revision, "cache_dir": cache_dir, "token": token}
+        hub |= {"force_download": force_download, "local_files_only": local_files_only}
+        saved = open_saved(pretrained_model_name_or_path, **hub)
+        model = cls(**arguments(saved, model_kwargs, signature(cls.__init__).parameters))
+        load_saved(model, saved, allow_partial)
+        return model.to(map_location).eval()
 
 
 @dataclass(frozen=True)
