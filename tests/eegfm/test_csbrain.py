@@ -1,5 +1,6 @@
 """CSBrain behaves as braindecode's models do, and says what it does where theirs guess."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -113,6 +114,10 @@ def test_a_position_that_cannot_be_one_is_not_taken_and_that_is_said(xyz):
         assert not model(chs_info=[{"ch_name": "somewhere"} | wrong]).layout_known_MC.any()
 
 
+def test_volts_are_read_when_that_is_said():
+    assert torch.allclose(model(scale_uv=1e-4)(1e-6 * windows()), model()(windows()), atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:CSBrain knows no position")
 def test_an_electrode_of_unknown_place_is_read_but_filters_nothing():
     net = model(chs_info=chs("C3", "C4", "XYZ"))
@@ -208,3 +213,18 @@ def test_importing_eegfm_is_quick_and_loads_nothing_heavy():
         "assert time.perf_counter() - t < 0.1; assert not {'torch', 'braindecode'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_code_of_the_page_on_the_model_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs/model.md").read_text(), re.DOTALL):
+        exec(code, names)
+    assert names["again"](torch.zeros(1, 4, 320)).shape == (1, 4)
+    report, page = str(names["again"].load_report), (ROOT / "docs/model.md").read_text()
+    shown = (
+        re.search(r"((?:^# .*\n)+)```", page, re.MULTILINE)[1].replace("# ", "").replace("\n", " ").strip()
+    )
+    assert re.sub(r"\d+ of \d+ tensors", "all tensors", shown) == re.sub(
+        r"\d+ of \d+ tensors", "all tensors", report
+    )
