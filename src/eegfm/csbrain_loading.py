@@ -1,4 +1,4 @@
-"""CSBrain on disk, in the layout of the Hugging Face hub, and a report of what fitted; works without that package."""
+"""CSBrain on disk, in the layout of the Hugging Face hub, and back; works without that package."""
 
 import logging
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegfm.csbrain_report import LoadReport, canonical
 from eegfm.model import EncoderConfig
 from eegfm.model.pretrained import CONFIG, WEIGHTS, distinct, read_folder, write_folder
-from eegfm_lake import electrodes
 from eegfm_lake.errors import EegfmError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 HEAD = "final_layer."
 ENCODER = "encoder."
-SHOWN = 5
 
 log = logging.getLogger("eegfm")
 
@@ -33,6 +32,19 @@ class Pretrained:
     ----------
     load_report : LoadReport or None
         What the last loading found, None before the first.
+    """
+
+    _HUB_NOTES_TEMPLATE = """
+    .. rubric:: Hugging Face Hub integration
+
+    Folders are saved and loaded without it. With huggingface_hub (``pip install 'eegfm[hub]'``):
+
+    .. code-block::
+
+        from eegfm import {name}
+
+        model.push_to_hub(repo_id="username/my-{name_lower}")
+        model = {name}.from_pretrained("username/my-{name_lower}", n_outputs=4)
     """
 
     load_report = None  # unannotated: TorchScript reads a class's annotations and does not know this type
@@ -114,67 +126,6 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
-class LoadReport:
-    """What of a folder's weights found its place in a model.
-
-    Attributes
-    ----------
-    source : str
-        The folder or repository.
-    matched, total : int
-        Tensors loaded, and tensors of the model that were to be.
-    missing : tuple of str
-        Tensors of the model that the file lacks, or holds in another shape; they keep what they had.
-    unused : tuple of str
-        Tensors of the file that were not loaded.
-    new : tuple of str
-        Tensors that are new by design: the head where the number of outputs differs, all of a decoder but its
-        encoder where the folder holds an encoder alone. They are in neither count.
-    electrodes : tuple of str
-        The model's electrodes, canonical where known; empty where it has no ``chs_info``.
-    saved_electrodes : tuple of str or None
-        Those that the weights were trained on; None where the folder does not say.
-    positioned, n_chans : int
-        Channels that have a position, and all.
-    """
-
-    source: str
-    matched: int
-    total: int
-    missing: tuple[str, ...]
-    unused: tuple[str, ...]
-    new: tuple[str, ...]
-    electrodes: tuple[str, ...]
-    saved_electrodes: tuple[str, ...] | None
-    positioned: int
-    n_chans: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether every tensor, of the model and of the file, found its counterpart."""
-        return not self.missing and not self.unused
-
-    @property
-    def met(self) -> tuple[str, ...]:
-        """The model's electrodes that the weights were trained on."""
-        return tuple(name for name in self.electrodes if name in (self.saved_electrodes or ()))
-
-    def __str__(self) -> str:
-        parts = [f"{self.source}: {self.matched} of {self.total} tensors match"]
-        for verb, names in (("missing", self.missing), ("unused", self.unused), ("new", self.new)):
-            if names:
-                parts.append(f"{verb}: {_few(names)}")
-        if self.saved_electrodes is None:
-            parts.append("the folder does not name its electrodes")
-        else:
-            others = [name for name in self.electrodes if name not in self.saved_electrodes]
-            text = f"{len(self.met)} of {self.n_chans} electrodes were among its {len(self.saved_electrodes)}"
-            parts.append(text + (f" (not {_few(others)})" if others else ""))
-        parts.append(f"{self.positioned} of {self.n_chans} have positions")
-        return "; ".join(parts)
-
-
-@dataclass(frozen=True)
 class Saved:
     """A folder's contents: of a CSBrain, or of an encoder alone as pre-training leaves it."""
 
@@ -195,11 +146,6 @@ class Saved:
         else:
             names = [ch.get("ch_name", "") for ch in self.config.get("chs_info") or []] or None
         return None if names is None else tuple(canonical(name) for name in names)
-
-
-def canonical(name: str) -> str:
-    """Return the 10-05 name of a channel, or its own where it is none."""
-    return electrodes.canonical(name) or name
 
 
 def save(model: "CSBrain", folder: str | Path) -> None:
@@ -377,8 +323,3 @@ def load_saved(model: "CSBrain", saved: Saved, allow_partial: bool = False) -> L
     model.load_report = report
     log.info("%s", report)
     return report
-
-
-def _few(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

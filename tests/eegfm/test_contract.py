@@ -142,6 +142,19 @@ def test_logits_are_a_tensor_of_batch_and_outputs(candidate):
         assert logits.isfinite().all()
 
 
+@candidates()
+def test_a_window_is_decoded_by_itself_and_nothing_is_left_behind(candidate):
+    model, x = candidate.build().eval(), windows(3)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    logits = model(x)
+    assert torch.equal(x, windows(3)), "the input was changed"
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert torch.allclose(model(x.flip(0)).flip(0), logits, atol=1e-5)
+    others = x.clone()
+    others[1:] = 1 - 3 * others[1:]
+    assert torch.allclose(model(others)[0], logits[0], atol=1e-5)
+
+
 @candidates(CBraMod="its spectrum is an FFT, which bfloat16 has not")
 def test_bfloat16_weights_give_about_the_same_logits(candidate):
     model = candidate.build().eval()
