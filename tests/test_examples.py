@@ -66,3 +66,10 @@ def test_csbrain_works_inside_braindecode_and_scikit_learn(tiny):
     scores = [float(word) for word in said.rpartition(":")[2].split()]
     assert len(scores) == 2
     assert all(0 <= score <= 1 for score in scores)
+
+
+def test_csbrain_goes_through_moabbs_cross_subject_evaluation(tmp_path):
+    said = run("moabb_cross_subject", "fake", "results", "", "1", cwd=tmp_path)
+    assert re.findall(r"^person (\d): ROC AUC [01]\.\d{3}$", said, re.MULTILINE) == ["1", "2", "3"]
+    assert re.search(r"^people never seen: ROC AUC [01]\.\d{3}$", said, re.MULTILINE)
+    assert list((tmp_path / "results").rglob("*.hdf5"))

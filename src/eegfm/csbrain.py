@@ -2,41 +2,50 @@
 
 # Names are evaluated by braindecode's configuration and by TorchScript: no postponed annotations here.
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegfm.csbrain_loading import Pretrained
+from eegfm.csbrain_positions import positions_of
+from eegfm.model import EncoderConfig
 from eegfm.model.encoder import Encoder
 from eegfm.model.heads import Pooling
 from eegfm.model.layout import Layout, layout_of
 from eegfm.model.presets import preset as preset_config
 from eegfm.model.resample import Resample
 from eegfm.torchaudio_cpu import import_torchaudio
-from eegfm_lake import electrodes
 from eegfm_lake.errors import UsageError
 
 import_torchaudio()
 from braindecode.models.base import EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
 
-NEAREST_M, FARTHEST_M = 0.03, 0.3
 
-
-class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
+class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
     r"""**C**\ ross-scale **S**\ patiotemporal **Brain** foundation model from Zhou et al. (2025) [Zhou2025]_.
 
     :bdg-danger:`Foundation Model` :bdg-info:`Attention/Transformer`
 
     .. versionadded:: 0.1
 
-    Reads windows of any montage and any length. Electrodes enter by their positions on the head, never by their
-    index: permuting channels together with ``chs_info`` changes nothing.
+    .. figure:: ../../docs/images/csbrain.svg
+       :align: center
+       :alt: Windows become patches, patches become tokens, blocks join them over time and over the head
+       :width: 1000px
+
+    CSBrain was introduced as an encoder of masked EEG patches that reads several time scales and several scales of
+    the scalp, and attends sparsely, between windows and between brain regions [Zhou2025]_. This class is that
+    architecture for windows of any montage, rate and length, with a classification head. Electrodes enter by their
+    positions, never by their index: permuting channels together with ``chs_info`` changes nothing.
+    :meth:`forward` returns logits ``(batch, n_outputs)``, and tokens with ``return_features=True``.
 
     .. rubric:: Architecture Overview
 
     Windows :math:`x \in \mathbb{R}^{C \times T}` in µV are divided by ``scale_uv``, brought to 200 Hz, and cut into
-    patches. With :math:`h_{cp} \in \mathbb{R}^{d}` for electrode :math:`c` and patch :math:`p`:
+    patches of :math:`S` samples. With :math:`h_{cp} \in \mathbb{R}^{d}` for electrode :math:`c` and patch :math:`p`:
 
     .. math::
 
@@ -45,37 +54,57 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         + e(r_c, t_p) \\
         h &\leftarrow h + \mathrm{temporal}(h), \quad h \leftarrow h + \mathrm{spatial}(h) \\
         h &\leftarrow h + \mathrm{attention}_\mathrm{windows}(h), \quad
-        h \leftarrow h + \mathrm{attention}_\mathrm{regions}(h), \quad h \leftarrow h + \mathrm{FFN}(h)
+        h \leftarrow h + \mathrm{attention}_\mathrm{regions}(h), \quad h \leftarrow h + \mathrm{FFN}(h) \\
+        y &= V\,\mathrm{vec}\Big(\textstyle\sum_{c} a_c\, q_m(r_c)\, \frac{1}{P} \sum_p h_{cp}\Big)_{m=1}^{16}
 
-    where :math:`\hat{x}` is the patch's spectrum, :math:`A_k` the linear spatial mix, and :math:`r` positions.
+    where :math:`\hat{x}` is the patch's spectrum, :math:`A_k` the linear spatial mix, :math:`r` positions, :math:`t`
+    time, :math:`q_m` learned functions of position, and :math:`a_c` the area of scalp that an electrode stands for.
 
     .. rubric:: Macro Components
 
     - ``CSBrain.resample`` (:class:`eegfm.model.resample.Resample`)
 
-      **Operations**: polyphase windowed-sinc interpolation to 200 Hz; nothing at 200 Hz.
+      **Operations**: polyphase windowed-sinc interpolation ``(batch, n_chans, n_times)`` →
+      ``(batch, n_chans, n_times * 200 / sfreq)``; nothing at 200 Hz.
+
+      **Role**: one rate for the weights, whatever the recording's.
 
     - ``CSBrain.encoder`` (:class:`eegfm.model.Encoder`)
 
-      **Operations**: patch embedding → position embedding → blocks of cross-scale tokenization, structured sparse
-      attention and feed-forward → layer normalisation.
+      **Operations**: patch embedding (waveform and power) → position embedding → ``depth`` × (temporal tokenizer →
+      spatial tokenizer → attention between windows → attention between regions → feed-forward) → layer normalisation.
 
       **Role**: a token for every electrode and patch, ``(batch, n_chans, n_patches, d_model)``.
 
     - ``CSBrain.pooling`` (:class:`eegfm.model.heads.Pooling`)
 
-      **Operations**: means over time, and over electrodes with weights that are a function of position.
+      **Operations**: mean over patches, then sums over electrodes with weights that are functions of position →
+      ``(batch, 16 * d_model)``.
 
-      **Role**: features that still tell left from right.
+      **Role**: features that still tell left from right, of one size for every montage.
 
     - ``CSBrain.final_layer`` (:class:`torch.nn.Linear`)
 
+      **Operations**: dropout → linear map to ``n_outputs``.
+
+      **Role**: logits. :meth:`reset_head` replaces it.
+
     .. rubric:: Temporal, Spatial, and Spectral Encoding
 
-    - **Temporal**: kernels over 1, 3 and 5 patches; attention across windows; Fourier features of time.
-    - **Spatial**: filters and kernels whose weights are functions of relative position; attention between regions;
-      Fourier features of coordinates.
-    - **Spectral**: log power of every patch's spectrum, after the spatial mix, each bin standardised.
+    - **Temporal**: kernels over 1, 3 and 5 patches of an electrode; attention between the patches that hold the same
+      place in their windows; Fourier features of a patch's time.
+    - **Spatial**: kernels over the 1, 3 and 5 nearest electrodes of a region, whose weights are functions of the
+      neighbour's offset; attention between 16 regions through the means of their electrodes; Fourier features of
+      coordinates.
+    - **Spectral**: log power of every patch's spectrum up to 75 Hz, after the spatial mix, each bin divided by what
+      resting EEG has there.
+
+    .. rubric:: Additional Mechanisms
+
+    - **Short windows**: for at most 5 s, patches are 0.5 s long, every 0.25 s, so that a 4-s trial has 15 of them.
+    - **Residual branches** begin at a tenth of their size; their dropout is the same for all patches of an electrode.
+    - **Sizes**, encoder alone, for patches of 1 s: ``tiny`` 53,116 parameters (0.1 MB in bfloat16), ``small`` 661,206,
+      ``base`` 9,690,133, ``large`` 494,354,832. ``base`` has the published width and depth.
 
     .. rubric:: Known Limitations
 
@@ -83,7 +112,23 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
       spatial filters. A warning names such electrodes.
     - Samples after the last full patch (less than ``stride_samples``) are not read; a window shorter than one patch
       is an error.
+    - The model cannot tell volts from microvolts: data in volts (MNE's ``get_data()``) need ``scale_uv=1e-4``.
     - The published weights of the original code do not fit this class.
+
+    .. rubric:: Pretrained Weights
+
+    .. important::
+       No weights are published. ``eegfm pretrain`` makes them, and any folder that it or :meth:`save_pretrained`
+       wrote fits any montage, window, rate and number of outputs:
+
+       .. code:: python
+
+           model = CSBrain.from_pretrained(
+               "runs/base_4s/model", n_outputs=4, chs_info=info["chs"], n_times=1000, sfreq=250
+           )
+           print(model.load_report)  # tensors matched, electrodes met, electrodes with positions
+           model.save_pretrained("my_decoder")
+           model = CSBrain.from_pretrained("my_decoder", chs_info=other_info["chs"], n_outputs=2)
 
     Parameters
     ----------
@@ -101,6 +146,9 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         Dropout of residual branches and of pooled features.
     activation : type[nn.Module]
         Activation of the patch embedding and of the feed-forward layers, a class of :mod:`torch.nn`.
+    encoder_config : dict, optional
+        All settings of the encoder, as :meth:`eegfm.model.EncoderConfig.to_dict` gives them, in place of ``preset``;
+        the arguments above win where they are given, ``drop_prob`` and ``activation`` always.
 
     Raises
     ------
@@ -112,12 +160,17 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
     Notes
     -----
     Positions come from ``chs_info``: ``loc[:3]`` where it is finite and 3 to 30 cm from the origin, else the
-    template position of the channel's name, else unknown.
+    template position of the channel's canonical name (``EEG T3-REF`` is T7), else unknown. NaN and zeros, which MNE
+    writes for no position, go to the name without a word; other implausible positions with a warning.
+
+    The paper states 4.9 million parameters for its encoder and its released code has 8,902,000; ``base`` has 9.69
+    million, for every block has tokenizers of its own.
 
     References
     ----------
     .. [Zhou2025] Zhou, Y., Wu, J., Ren, Z., Yao, Z., Lu, W., Peng, K., Zheng, Q., Song, C., Ouyang, W., & Gou, C.
        (2025). CSBrain: A Cross-scale Spatiotemporal Brain Foundation Model for EEG Decoding. arXiv:2506.23075.
+       https://arxiv.org/abs/2506.23075
     """
 
     def __init__(
@@ -139,6 +192,7 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         scale_uv: float = 100.0,
         drop_prob: float = 0.1,
         activation: type[nn.Module] = nn.GELU,
+        encoder_config: dict[str, Any] | None = None,
     ):
         super().__init__(
             n_outputs=n_outputs,
@@ -159,17 +213,23 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             "activation": _name_of(activation),
         }
         chosen = {key: value for key, value in changes.items() if value is not None}
-        config = preset_config(preset, self.input_window_seconds, **chosen)
+        if encoder_config is None:
+            config = preset_config(preset, self.input_window_seconds, **chosen)
+        else:
+            config = replace(EncoderConfig.from_dict(encoder_config), **chosen)
         self.scale_uv = scale_uv
         self.resample = Resample(self.sfreq, config.rate_hz)
         self.encoder = Encoder(config)
         self.encoder.n_patches(self.resample.n_times(self.n_times))
         self.pooling = Pooling(config, pooling)
         self.drop = nn.Dropout(drop_prob)
+        # Only pre-training hides patches; what no loss reaches is no parameter to train.
+        self.encoder.embedding.hidden.requires_grad_(False)
         layout = layout_of(torch.from_numpy(self._positions()), None, max(config.scales))
         for name, tensor in zip(Layout._fields, layout, strict=True):
             self.register_buffer(f"layout_{name}", tensor, persistent=False)
         self.final_layer = nn.Linear(self.pooling.n_features, self.n_outputs)
+        self.to(self.final_layer.weight.device)  # under ``torch.device``: buffers that came from numpy follow
 
     def forward(self, x: Tensor, return_features: bool = False):
         """Decode windows.
@@ -187,8 +247,10 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             Logits (batch, n_outputs); or ``features``, (batch, n_chans, n_patches, d_model), and ``cls_token``,
             None: the architecture has no such token.
         """
+        if not torch.jit.is_scripting():
+            self._check(x)
         layout = self._layout(x.shape[0])
-        tokens = self.encoder.encode(self.resample(x / self.scale_uv), layout)
+        tokens = self._encode(self.resample(x / self.scale_uv), layout)
         logits = self.final_layer(self.drop(self.pooling(tokens, layout)))
         if return_features:
             if torch.jit.is_scripting():
@@ -201,6 +263,22 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         self._set_n_outputs(n_outputs)
         weight = self.final_layer.weight
         self.final_layer = nn.Linear(self.pooling.n_features, n_outputs).to(weight.device, weight.dtype)
+
+    @torch.jit.unused
+    def _check(self, x: Tensor) -> None:
+        channels = self.layout_known_MC.shape[1]
+        if x.ndim != 3 or x.shape[1] != channels:
+            raise UsageError(
+                f"CSBrain: found windows of shape {tuple(x.shape)}, expected (batch, {channels}, n_times)"
+            )
+
+    def _encode(self, x: Tensor, layout: Layout) -> Tensor:
+        half = self.final_layer.weight.dtype in (torch.bfloat16, torch.float16)
+        if not torch.jit.is_scripting() and half:
+            # Power is summed in float32 whatever the weights are; autocast joins both.
+            with torch.autocast(x.device.type, self.final_layer.weight.dtype):
+                return self.encoder.encode(x, layout)
+        return self.encoder.encode(x, layout)
 
     def _layout(self, batch: int) -> Layout:
         return Layout(
@@ -219,27 +297,10 @@ class CSBrain(EEGModuleMixin, nn.Module, license="bsd-3-clause"):
 
     @torch.jit.unused
     def _positions(self) -> np.ndarray:
-        positions = np.full((self.n_chans, 3), np.nan, np.float32)
-        names = [str(ch.get("ch_name", "")) for ch in self._chs_info or []]
-        for row, ch in enumerate(self._chs_info or []):
-            positions[row] = _position(ch, names[row])
-        unknown = [names[i] if names else str(i) for i in np.flatnonzero(np.isnan(positions[:, 0]))]
-        if unknown:
-            warnings.warn(
-                f"CSBrain knows no position of {len(unknown)} of {self.n_chans} channels"
-                f" ({', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}); they take no part in spatial"
-                " filters: pass chs_info with positions or 10-05 names",
-                stacklevel=3,
-            )
-        return positions
-
-
-def _position(ch: dict[str, Any], name: str) -> tuple[float, float, float] | np.ndarray:
-    """Where a channel lies: its own position if plausible, else its name's in the template, else NaN."""
-    own = np.asarray(ch.get("loc", np.full(3, np.nan)), float)[:3]
-    if own.shape == (3,) and NEAREST_M <= np.linalg.norm(own) <= FARTHEST_M:
-        return own
-    return electrodes.position(name) or np.full(3, np.nan)
+        found = positions_of(self._chs_info, self.n_chans)
+        for message in found.warnings():
+            warnings.warn(f"CSBrain {message}", stacklevel=3)
+        return found.xyz_C3
 
 
 def _name_of(activation: type[nn.Module]) -> str:

@@ -30,6 +30,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         "fine-tuning, baselines, eegfm.CSBrain inside braindecode and scikit-learn",
         ("braindecode", "sklearn", "pyriemann", "skorch", "moabb"),
     ),
+    "hub": ("CSBrain fetched from and pushed to the Hugging Face hub", ("huggingface_hub",)),
     "report": ("the HTML page of a run, pictures of recordings", ("jinja2", "matplotlib", "mne")),
 }
 """extra: what it gives, and the packages that it brings (import names)."""

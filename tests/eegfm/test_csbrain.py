@@ -1,10 +1,10 @@
 """CSBrain behaves as braindecode's models do, and says what it does where theirs guess."""
 
-import json
-import pickle
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -12,11 +12,19 @@ import pytest
 import torch
 
 from eegfm import CSBrain
+from eegfm.model import PRESETS
 from eegfm_lake.errors import UsageError
 
 torch.set_num_threads(1)
 NAMES = ["C3", "Cz", "C4", "Fp1", "O2"]
-INFO = mne.create_info(NAMES, 250.0, "eeg")["chs"]
+ROOT = Path(__file__).parents[2]
+
+
+def chs(*names: str) -> list[dict]:
+    return mne.create_info(list(names), 250.0, "eeg")["chs"]
+
+
+INFO = chs(*NAMES)
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
@@ -30,22 +38,6 @@ def windows(n: int = 2, channels: int = 5, times: int = 1000, seed: int = 0) -> 
     return 25 * torch.randn(n, channels, times, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(
-    "signal",
-    [
-        {"chs_info": INFO, "n_times": 1000, "sfreq": 250},
-        {"chs_info": INFO, "n_times": 1000, "input_window_seconds": 4.0},
-        {"n_chans": 5, "sfreq": 250, "input_window_seconds": 4.0},
-        {"n_chans": 5, "chs_info": INFO, "n_times": 1000, "sfreq": 250, "input_window_seconds": 4.0},
-    ],
-)
-@pytest.mark.filterwarnings("ignore:CSBrain knows no position")
-def test_any_sufficient_set_of_signal_parameters_builds_it(signal: dict):
-    built = CSBrain(n_outputs=3, preset="tiny", **signal)
-    assert built.get_output_shape() == (1, 3)
-    assert built(windows(1)).shape == (1, 3)
-
-
 def test_what_cannot_be_inferred_is_an_error():
     with pytest.raises(ValueError, match="sfreq"):
         CSBrain(n_outputs=2, chs_info=INFO, n_times=1000)
@@ -57,36 +49,6 @@ def test_features_come_as_tokens_and_no_class_token():
     out = model()(windows(), return_features=True)
     assert out["features"].shape == (2, 5, 15, 32)
     assert out["cls_token"] is None
-
-
-def test_the_final_layer_is_last_and_the_configuration_follows_a_new_head():
-    net = model()
-    assert list(dict(net.named_children()))[-1] == "final_layer"
-    net.reset_head(7)
-    assert net(windows()).shape == (2, 7)
-    assert net.get_config()["n_outputs"] == net.n_outputs == 7
-
-
-def test_the_configuration_survives_json():
-    net = model(activation=torch.nn.ELU, drop_prob=0.2, pooling="region")
-    again = CSBrain.from_config(json.loads(json.dumps(net.get_config())))
-    again.load_state_dict(net.state_dict())
-    assert torch.equal(again.eval()(windows()), net(windows()))
-
-
-def test_pickle_script_and_export_give_the_same_logits():
-    net, x = model(), windows()
-    expected = net(x)
-    assert torch.equal(pickle.loads(pickle.dumps(net))(x), expected)
-    assert torch.allclose(torch.jit.script(net)(x), expected, atol=1e-5)
-    exported = torch.export.export(net, (x,), strict=False).module()
-    assert torch.allclose(exported(x), expected, atol=1e-5)
-
-
-def test_a_batch_of_one_trains():
-    net = model().train()
-    net(windows(1)).sum().backward()
-    assert all(p.grad is not None for p in net.final_layer.parameters())
 
 
 def test_the_order_of_channels_does_not_matter_when_chs_info_follows():
@@ -115,16 +77,95 @@ def test_the_sampling_rate_hardly_matters():
 
 
 def test_positions_come_from_loc_then_from_the_name_and_else_are_unknown_with_a_warning():
-    rng = np.random.default_rng(0)
     own = [{"ch_name": "C3", "loc": np.r_[0.03, 0.02, 0.09, np.zeros(9)]}]
-    wild = [{"ch_name": "C4", "loc": 10 * rng.standard_normal(12)}]
-    net = model(chs_info=own + wild)
+    net = model(chs_info=own + chs("C4"))
     assert np.allclose(net.layout_positions_MC3[0, 0], [0.3, 0.2, 0.9])
     assert net.layout_positions_MC3[0, 1, 0] > 0.5
     with pytest.warns(UserWarning, match="no position of 1 of 2 channels.*XYZ"):
-        model(chs_info=mne.create_info(["C3", "XYZ"], 250.0, "eeg")["chs"])
+        model(chs_info=chs("C3", "XYZ"))
     with pytest.warns(UserWarning, match="no position of 4 of 4 channels"):
         model(chs_info=None, n_chans=4)
+
+
+def test_names_are_read_as_recordings_write_them():
+    names = ("EEG FP1-REF", "T3", "fc5.", "C3")
+    net, plain = model(chs_info=chs(*names)), model(chs_info=chs("Fp1", "T7", "FC5", "C3"))
+    assert torch.equal(net.layout_positions_MC3, plain.layout_positions_MC3)
+    assert net.layout_known_MC.all()
+
+
+@pytest.mark.parametrize("loc", [np.full(12, np.nan), np.zeros(12), None])
+def test_an_absent_position_goes_to_the_name_without_a_word(loc):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = model(chs_info=[{"ch_name": "C3", "loc": loc}])
+    assert torch.equal(net.layout_positions_MC3, model(chs_info=chs("C3")).layout_positions_MC3)
+
+
+@pytest.mark.parametrize(
+    "xyz", [(30.0, 20.0, 90.0), (0.003, 0.002, 0.009), (0.03, np.nan, 0.09), (np.inf, 0, 0)]
+)
+def test_a_position_that_cannot_be_one_is_not_taken_and_that_is_said(xyz):
+    wrong = {"loc": np.r_[xyz, np.zeros(9)]}
+    with pytest.warns(UserWarning, match=r"positions of 1 of 1 channels \(C3\) that are not 3 to 30 cm"):
+        net = model(chs_info=[{"ch_name": "C3"} | wrong])
+    assert torch.equal(net.layout_positions_MC3, model(chs_info=chs("C3")).layout_positions_MC3)
+    with pytest.warns(UserWarning, match="knows no position of 1 of 1 channels"):
+        assert not model(chs_info=[{"ch_name": "somewhere"} | wrong]).layout_known_MC.any()
+
+
+def test_volts_are_read_when_that_is_said():
+    assert torch.allclose(model(scale_uv=1e-4)(1e-6 * windows()), model()(windows()), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:CSBrain knows no position")
+def test_an_electrode_of_unknown_place_is_read_but_filters_nothing():
+    net = model(chs_info=chs("C3", "C4", "XYZ"))
+    operators_JCC = net.layout_operators_MJCC[0]
+    assert not operators_JCC[:, :2, 2].any()
+    x = windows(1, 3)
+    changed = x.clone()
+    changed[:, 2] *= 3
+    assert not torch.allclose(net(changed), net(x), atol=1e-4)
+
+
+def test_samples_after_the_last_full_patch_change_nothing():
+    net, x = model(n_times=837, sfreq=200.0), windows(2, 5, 837)
+    assert net(x, return_features=True)["features"].shape[2] == 15
+    cut = model(n_times=800, sfreq=200.0)
+    assert torch.equal(net(x), cut(x[..., :800]))
+    changed = x.clone()
+    changed[..., 800:] = 1e3
+    assert torch.equal(net(changed), net(x))
+
+
+def test_windows_of_the_wrong_shape_are_refused():
+    net = model()
+    for shape in ((2, 1, 1000), (2, 6, 1000), (5, 1000)):
+        with pytest.raises(UsageError, match=r"expected \(batch, 5, n_times\)"):
+            net(torch.zeros(shape))
+    with pytest.raises(UsageError, match="at least one patch of 100"):
+        net(torch.zeros(2, 5, 120))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_the_sizes_that_the_documentation_states(name):
+    def count(seconds):
+        with torch.device("meta"):
+            net = model(n_times=250 * seconds, preset=name)
+        return sum(p.numel() for p in net.encoder.parameters())
+
+    config = PRESETS[name]
+    row = f"| `{name}` | {config.d_model} | {config.depth} | {config.heads} | {count(30):,} | {count(4):,} |"
+    assert row in (ROOT / "docs/model.md").read_text()
+
+
+def test_tiny_takes_less_than_ten_megabytes(tmp_path):
+    for window_s in (4, 30):
+        net = model(n_times=250 * window_s).to(torch.bfloat16)
+        net.save_pretrained(tmp_path)
+        assert (tmp_path / "model.safetensors").stat().st_size < 10e6
+        assert sum(t.numel() * t.element_size() for t in [*net.parameters(), *net.buffers()]) < 10e6
 
 
 def test_an_activation_of_ones_own_is_refused():
@@ -174,7 +215,16 @@ def test_importing_eegfm_is_quick_and_loads_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.slow
-def test_compiled_equals_eager():
-    net, x = model(), windows()
-    assert torch.allclose(torch.compile(net)(x), net(x), atol=1e-4)
+def test_the_code_of_the_page_on_the_model_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs/model.md").read_text(), re.DOTALL):
+        exec(code, names)
+    assert names["again"](torch.zeros(1, 4, 320)).shape == (1, 4)
+    report, page = str(names["again"].load_report), (ROOT / "docs/model.md").read_text()
+    shown = (
+        re.search(r"((?:^# .*\n)+)```", page, re.MULTILINE)[1].replace("# ", "").replace("\n", " ").strip()
+    )
+    assert re.sub(r"\d+ of \d+ tensors", "all tensors", shown) == re.sub(
+        r"\d+ of \d+ tensors", "all tensors", report
+    )

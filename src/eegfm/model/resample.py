@@ -36,7 +36,7 @@ class Resample(nn.Module):
         window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (distance / (self.reach + 1)) ** 2, 0, None)))
         kernels = np.sinc(distance * bandwidth) * window * (np.abs(distance) <= self.reach + 1)
         kernels /= kernels.sum(1, keepdims=True)
-        self.register_buffer("kernels", torch.from_numpy(kernels[:, None]).float(), persistent=False)
+        self.register_buffer("kernels", torch.tensor(kernels[:, None], dtype=torch.float32), persistent=False)
 
     def n_times(self, n_times: int) -> int:
         """Return the number of samples after resampling."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -38,7 +39,8 @@ def save_model(config: PretrainConfig, setup: Setup, model: Any, *, steps: int, 
         "objective": config.objective.model_dump(mode="json"),
         "earlier": earlier,
     }
-    save_pretrained(folder, setup.model.encoder, extra={"lock_hash": setup.lock.hash})
+    described = {"lock_hash": setup.lock.hash, "electrodes": _electrodes(setup)}
+    save_pretrained(folder, setup.model.encoder, extra=described)
     write_atomic(folder / "pretraining.json", json.dumps(story, indent=2, ensure_ascii=False))
 
 
@@ -100,6 +102,18 @@ def _of_one_montage(reader: WindowReader, rows: np.ndarray, count: int) -> list[
     first = found[0]
     alike = [w for w in found if w.names == first.names and w.x_CT.shape == first.x_CT.shape]
     return [alike[place] for place in spread(np.arange(len(alike)), count)]
+
+
+def _electrodes(setup: Setup) -> list[str]:
+    """Name the channels of the training windows."""
+    config, table = setup.reader.config, setup.lock.channels
+    if not isinstance(config.channels, str):
+        return list(config.channels)
+    trained = np.unique(setup.lock.windows["recording"].to_numpy()[setup.people.train_N])
+    read_C = np.isin(table["recording"].to_numpy(), trained) & np.isin(
+        table["type"].to_pylist(), config.types
+    )
+    return sorted(set(table["name"].filter(pa.array(read_C)).to_pylist()))
 
 
 def _earlier(checkpoint: str | None) -> list[dict[str, Any]]:

@@ -77,6 +77,8 @@ def test_a_run_folder_holds_what_the_report_and_the_decoder_need(whole, lock):
     assert line["mfu"] is None
     assert set(logged(whole)) == set(range(1, 21))
     assert set(logged(whole, "valid")) == {10, 20}
+    described = json.loads((whole / "model" / "config.json").read_text())
+    assert described["electrodes"] == sorted(CAP[:5])
     story = json.loads((whole / "model" / "pretraining.json").read_text())
     assert story["lock"] == {"name": lock.name, "hash": lock.hash}
     assert story["people"] == ["made/P0", "made/P1", "made/P2", "made/P3", "other/X"]
