@@ -56,8 +56,8 @@ def few_keys(qkv: Tensor, allowed_NX: Tensor | None) -> Tensor:
     q, k, v = qkv.unbind(0)  # (H, E, N, X)
     scale = q.shape[1] ** -0.5
     outputs: list[Tensor] = []
-    for n in range(q.shape[2]):
-        scores_HNX = (q[:, :, n, None] * k).sum(1) * scale
+    for query_HEX in (q * scale).unbind(2):
+        scores_HNX = (query_HEX[:, :, None] * k).sum(1)
         if allowed_NX is not None:
             scores_HNX = scores_HNX.masked_fill(~allowed_NX, float("-inf"))
         outputs.append((scores_HNX.softmax(1)[:, None] * v).sum(2))
