@@ -1,7 +1,7 @@
 """Structured sparse attention: between windows along time, between regions across the head.
 
 Legend: B windows of a recording, C electrodes, P patches, R regions, W places in an attention window, N attention
-windows, H heads, E width of a head, D width of a token, X independent attentions.
+windows (M when they ask), H heads, E width of a head, D width of a token, X independent attentions.
 """
 
 import torch
@@ -55,13 +55,11 @@ def few_keys(qkv: Tensor, allowed_NX: Tensor | None) -> Tensor:
     """
     q, k, v = qkv.unbind(0)  # (H, E, N, X)
     scale = q.shape[1] ** -0.5
-    outputs: list[Tensor] = []
-    for n in range(q.shape[2]):
-        scores_HNX = (q[:, :, n, None] * k).sum(1) * scale
-        if allowed_NX is not None:
-            scores_HNX = scores_HNX.masked_fill(~allowed_NX, float("-inf"))
-        outputs.append((scores_HNX.softmax(1)[:, None] * v).sum(2))
-    return torch.stack(outputs, 2)
+    scores_HMNX = torch.stack([(query_HEX[:, :, None] * k).sum(1) for query_HEX in (q * scale).unbind(2)], 1)
+    if allowed_NX is not None:
+        scores_HMNX = scores_HMNX.masked_fill(~allowed_NX, float("-inf"))
+    shares_HMNX = scores_HMNX.softmax(2)
+    return torch.stack([(share_HNX[:, None] * v).sum(2) for share_HNX in shares_HMNX.unbind(1)], 2)
 
 
 def many_keys(qkv: Tensor, allowed_NX: Tensor | None) -> Tensor:
@@ -91,13 +89,15 @@ class RegionAttention(nn.Module):
         pool_BRC = per_window(layout.pool_MRC, layout.montage_B).to(z.dtype)
         regions_BRPD = torch.matmul(pool_BRC, z.flatten(2)).view(batch, -1, patches, width)
         qkv = self.qkv(regions_BRPD.transpose(1, 2)).view(
-            batch * patches, -1, 3, self.heads, width // self.heads
+            batch, patches, -1, 3, self.heads, width // self.heads
         )
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B*P, H, R, E)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)  # (B, P, H, R, E)
+        # Written out: at 16 keys the fused kernel costs more than the scores that it does not store.
+        scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
         occupied_BR = per_window(layout.occupied_MR, layout.montage_B)
-        allowed = occupied_BR[:, None].expand(-1, patches, -1).reshape(batch * patches, 1, 1, -1)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        mixed = self.out(mixed.transpose(1, 2).reshape(batch, patches, -1, width)).transpose(1, 2)
+        scores = scores.masked_fill(~occupied_BR[:, None, None, None], float("-inf"))
+        mixed = torch.matmul(scores.softmax(-1).to(v.dtype), v).transpose(2, 3)
+        mixed = self.out(mixed.reshape(batch, patches, -1, width)).transpose(1, 2)
         member_BCR = (pool_BRC > 0).to(mixed.dtype).transpose(1, 2)
         return torch.matmul(member_BCR, mixed.flatten(2)).view(h_BCPD.shape)
 

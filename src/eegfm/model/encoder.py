@@ -129,12 +129,12 @@ class Tokenizers(nn.Module):
         self.temporal = TemporalTokenizer(config)
         self.spatial = SpatialTokenizer(config)
         self.drop = BranchDropout(config.drop_prob)
-        start_small(*self.temporal.convolutions, self.spatial.project)
+        start_small(self.temporal.taps, self.spatial.project)
 
     def forward(self, h_BCPD: Tensor, layout: Layout) -> Tensor:
         """Return the residual stream with both contributions."""
-        h_BCPD = h_BCPD + self.drop(self.temporal(h_BCPD))
-        return h_BCPD + self.drop(self.spatial(h_BCPD, layout))
+        h_BCPD = self.drop(h_BCPD, self.temporal(h_BCPD))
+        return self.drop(h_BCPD, self.spatial(h_BCPD, layout))
 
 
 class Block(nn.Module):
@@ -162,9 +162,9 @@ class Block(nn.Module):
         if self.tokenizers is not None:
             h_BCPD = self.tokenizers(h_BCPD, layout)
         if self.windows is not None:
-            h_BCPD = h_BCPD + self.drop(self.windows(h_BCPD))
-        h_BCPD = h_BCPD + self.drop(self.regions(h_BCPD, layout))
-        return h_BCPD + self.drop(self.feed_forward(h_BCPD))
+            h_BCPD = self.drop(h_BCPD, self.windows(h_BCPD))
+        h_BCPD = self.drop(h_BCPD, self.regions(h_BCPD, layout))
+        return self.drop(h_BCPD, self.feed_forward(h_BCPD))
 
 
 def start_small(*last: nn.Module | None) -> None:
@@ -181,7 +181,7 @@ def start_small(*last: nn.Module | None) -> None:
 
 
 class BranchDropout(nn.Module):
-    """Dropout of a branch's features, the same for all patches of an electrode.
+    """Adds a branch to the residual stream; drops features of it, the same for all patches of an electrode.
 
     Independent dropout of each patch is averaged away by whatever pools over time, and drawing it costs as much
     as a matrix product.
@@ -191,8 +191,9 @@ class BranchDropout(nn.Module):
         super().__init__()
         self.drop = nn.Dropout(drop_prob)
 
-    def forward(self, h_BCPD: Tensor) -> Tensor:
-        """Return the branch, some of its features zeroed while training."""
+    def forward(self, h_BCPD: Tensor, branch_BCPD: Tensor) -> Tensor:
+        """Return the stream with the branch, some of whose features are zeroed while training."""
         if not self.training:
-            return h_BCPD
-        return h_BCPD * self.drop(torch.ones_like(h_BCPD[:, :, :1]))
+            return h_BCPD + branch_BCPD
+        kept_BC1D = self.drop(torch.ones_like(branch_BCPD[:, :, :1]))
+        return torch.addcmul(h_BCPD, branch_BCPD, kept_BC1D)

@@ -5,6 +5,7 @@ token, K outputs.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eegfm.model.layout import Layout, layout_of, per_window
@@ -15,6 +16,7 @@ from eegfm_lake.errors import UsageError
 
 MAPS = 16
 QUERIES = 8
+N_REGIONS = len(REGIONS)
 TYPICAL_AREA = 16.0
 
 
@@ -47,7 +49,7 @@ class Pooling(nn.Module):
 
     def __init__(self, config: EncoderConfig, kind: str = "position") -> None:
         super().__init__()
-        groups = {"position": MAPS, "region": len(REGIONS), "attention": QUERIES, "mean": 1}
+        groups = {"position": MAPS, "region": N_REGIONS, "attention": QUERIES, "mean": 1}
         if kind not in groups:
             raise UsageError(f"pooling: found {kind!r}, expected {' or '.join(groups)}")
         self.kind = kind
@@ -67,10 +69,16 @@ class Pooling(nn.Module):
             logits = per_window(where, layout.montage_B) + self.what(tokens_BCD)
             weights = logits.masked_fill(~present_BC[:, :, None], float("-inf")).softmax(1).transpose(1, 2)
         elif self.kind == "region":
-            weights = per_window(layout.pool_MRC, layout.montage_B)
+            weights = per_window(region_means(layout), layout.montage_B)
         else:
             weights = (present_BC / present_BC.sum(1, keepdim=True))[:, None]
         return torch.matmul(weights.to(tokens_BCD.dtype), tokens_BCD).flatten(1)
+
+
+def region_means(layout: Layout) -> Tensor:
+    """Weights of the electrodes in the mean of each region, (M, R, C) over all regions; zero for empty ones."""
+    member_MCR = F.one_hot(layout.region_MC, N_REGIONS) * layout.present_MC[:, :, None]
+    return (member_MCR / member_MCR.sum(1, keepdim=True).clamp(min=1)).transpose(1, 2)
 
 
 class PositionMaps(nn.Module):

@@ -29,7 +29,10 @@ CACHE_SIZE = 512
 
 
 class Layout(NamedTuple):
-    """The montages of a batch as tensors; coordinates in units of 10 cm, unknown positions as zeros."""
+    """The montages of a batch as tensors; coordinates in units of 10 cm, unknown positions as zeros.
+
+    ``region_MC`` counts over all regions; the R of ``pool_MRC`` and ``occupied_MR`` are those that occur in the batch.
+    """
 
     montage_B: Tensor
     positions_MC3: Tensor
@@ -89,8 +92,18 @@ def layout_of(positions_BC3: Tensor, channel_mask_BC: Tensor | None = None, neig
             rows[key] = len(montages)
             montages.append(_cached_montage(key, xyz, here, neighbours))
         index[b] = rows[key]
-    stacked = {name: torch.from_numpy(np.stack([m[name] for m in montages])) for name in montages[0]}
+    arrays = {name: np.stack([m[name] for m in montages]) for name in montages[0]}
+    kept_R = _regions_kept(arrays["occupied_MR"])
+    arrays |= {"pool_MRC": arrays["pool_MRC"][:, kept_R], "occupied_MR": arrays["occupied_MR"][:, kept_R]}
+    stacked = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return Layout(montage_B=torch.from_numpy(index), **stacked).to(positions_BC3.device)
+
+
+def _regions_kept(occupied_MR: np.ndarray) -> np.ndarray:
+    """Which regions attend: those that some montage occupies; an even number, for eight shapes at most to compile."""
+    used_R = occupied_MR.any(0)
+    spare_R = np.flatnonzero(~used_R)[: used_R.sum() % 2]
+    return np.sort(np.concatenate([np.flatnonzero(used_R), spare_R]))
 
 
 _cache: OrderedDict[tuple[bytes, int], dict[str, np.ndarray]] = OrderedDict()

@@ -27,25 +27,35 @@ class TemporalTokenizer(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(config.d_model)
-        self.convolutions = nn.ModuleList(
-            nn.Linear(width * config.d_model, out)
-            for width, out in zip(config.scales, config.scale_widths, strict=True)
-        )
-        self.reach = max(config.scales) // 2
         self.scales = list(config.scales)
+        self.widths = list(config.scale_widths)
+        self.norm = nn.LayerNorm(config.d_model)
+        taps = sum(scale * width for scale, width in zip(self.scales, self.widths, strict=True))
+        self.taps = nn.Linear(config.d_model, taps, bias=False)
+        self.bias = nn.Parameter(torch.zeros(config.d_model))
+        with torch.no_grad():
+            for scale, weight in zip(self.scales, self.taps.weight.split(self.rows()), strict=True):
+                bound = (scale * config.d_model) ** -0.5
+                weight.uniform_(-bound, bound)
 
     def forward(self, h_BCPD: Tensor) -> Tensor:
         """Return the tokenizer's contribution, (B, C, P, D)."""
-        z = self.norm(h_BCPD)
+        # Every tap of every kernel in one wide matrix product; then the narrow results are shifted and summed.
+        z = self.taps(self.norm(h_BCPD))
         patches = z.shape[2]
-        padded = F.pad(z, [0, 0, self.reach, self.reach])
-        outputs: list[Tensor] = []
-        for i, convolution in enumerate(self.convolutions):
-            first = self.reach - self.scales[i] // 2
-            taps = [padded[:, :, first + j : first + j + patches] for j in range(self.scales[i])]
-            outputs.append(convolution(torch.cat(taps, -1)))
-        return torch.cat(outputs, -1)
+        scales: list[Tensor] = []
+        for i, tapped in enumerate(z.split(self.rows(), -1)):
+            reach = self.scales[i] // 2
+            total = tapped[..., reach * self.widths[i] : (reach + 1) * self.widths[i]]
+            for j, tap in enumerate(tapped.split(self.widths[i], -1)):
+                if j != reach and abs(j - reach) < patches:
+                    total = total + F.pad(tap, [0, 0, reach - j, j - reach])
+            scales.append(total)
+        return torch.cat(scales, -1) + self.bias
+
+    def rows(self) -> list[int]:
+        """Return how many outputs each scale's taps have together."""
+        return [scale * width for scale, width in zip(self.scales, self.widths)]  # noqa: B905 - TorchScript
 
 
 class SpatialTokenizer(nn.Module):

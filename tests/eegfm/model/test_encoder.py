@@ -210,12 +210,16 @@ def test_inductor_equals_eager(tiny: Encoder):
 
 @pytest.mark.parametrize("depth", [2, 12])
 def test_a_network_begins_close_to_its_patch_embedding_however_deep(depth: int):
-    torch.manual_seed(0)
-    encoder = Encoder(preset("tiny", 4, depth=depth)).eval()
     x, where = eeg(2, 19, 800), positions(CAP_19)
-    layout = encoder.layout(where, None, 2)
-    start = encoder.embedding(x, layout, None) + encoder.position(layout.positions_MC3, layout.known_MC, 15)
-    end = start
-    for block in encoder.blocks:
-        end = block(end, layout)
-    assert 0 < (end - start).std() < 0.1 * depth**0.5 * start.std()
+    moved = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        encoder = Encoder(preset("tiny", 4, depth=depth)).eval()
+        layout = encoder.layout(where, None, 2)
+        start = encoder.embedding(x, layout, None)
+        start = start + encoder.position(layout.positions_MC3, layout.known_MC, 15)
+        end = start
+        for block in encoder.blocks:
+            end = block(end, layout)
+        moved.append(((end - start).std() / start.std()).item())
+    assert 0 < sum(moved) / len(moved) < 0.1 * depth**0.5
