@@ -1,8 +1,7 @@
 """The golden figures of the released CSBrain: weights and inputs by formula, figures from files.
 
 `golden/` holds numbers alone, made by running the released code (snapshot `yuchen2199/CSBrain` 185aee5) with weights
-and
-inputs that are integer formulas, so that any implementation can be compared without that code or its weights.
+and inputs that are integer formulas, so that any implementation can be compared without that code or its weights.
 """
 
 import hashlib
@@ -25,6 +24,7 @@ CAPTIONS = (
     "6_layer0_output",
     "7_last_layer_output",
 )
+BLOCK = 1 << 15
 GAINS = {
     "TemEmbedEEGLayer": 0.15,
     "BrainEmbedEEGLayer": 0.15,
@@ -39,13 +39,21 @@ GAINS = {
 
 def uniform(name: str, count: int) -> np.ndarray:
     """Numbers in (-1, 1), float64: a hash of their index and the CRC-32 of a name."""
-    x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(zlib.crc32(name.encode()))
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    return (2.0 * x + 1.0) / 2.0**32 - 1.0
+    r = np.empty(count)
+    for start in range(
+        0, count, BLOCK
+    ):  # forty million numbers at once would leave the cache at every operation
+        stop = min(start + BLOCK, count)
+        x = np.arange(start, stop, dtype=np.uint32) * np.uint32(0x9E3779B9) + np.uint32(
+            zlib.crc32(name.encode())
+        )
+        x ^= x >> np.uint32(16)
+        x *= np.uint32(0x7FEB352D)
+        x ^= x >> np.uint32(15)
+        x *= np.uint32(0x846CA68B)
+        x ^= x >> np.uint32(16)
+        r[start:stop] = (2.0 * x + 1.0) / 2.0**32 - 1.0
+    return r
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
