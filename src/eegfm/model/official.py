@@ -8,6 +8,7 @@ Legend: B windows, C electrodes, P patches, S samples a patch, D width of a toke
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,7 +35,7 @@ class OfficialEncoder(nn.Module):
     def __init__(self, config: OfficialConfig) -> None:
         super().__init__()
         self.config = config
-        self.order = list(config.order)
+        self.register_buffer("order_C", torch.tensor(config.order), persistent=False)
         self.patch_embedding = PatchEmbedding(config)
         self.TemEmbedEEGLayer = TemporalTokenizer(config)
         self.BrainEmbedEEGLayer = SpatialTokenizer(config)
@@ -67,8 +68,9 @@ class OfficialEncoder(nn.Module):
         UsageError
             For another number of electrodes, another length of patches, or padded channels.
         """
-        check_input(x_BCPS, mask_BCP, channel_mask_BC, self.config)
-        h_BCPD = self.patch_embedding(x_BCPS[:, self.order], mask_BCP)
+        if not torch.jit.is_scripting():
+            check_input(x_BCPS, mask_BCP, channel_mask_BC, self.config)
+        h_BCPD = self.patch_embedding(x_BCPS[:, self.order_C], mask_BCP)
         for layer in self.encoder.layers:
             h_BCPD = h_BCPD + self.TemEmbedEEGLayer(h_BCPD)
             h_BCPD = h_BCPD + self.BrainEmbedEEGLayer(h_BCPD)

@@ -64,10 +64,10 @@ class TemporalTokenizer(nn.Module):
         """Return (B, C, P, D)."""
         batch, channels, patches, width = h_BCPD.shape
         image_XDP = h_BCPD.reshape(batch * channels, width, patches)
-        scales = [
-            F.conv1d(image_XDP, conv.weight[..., 0], conv.bias, padding=conv.padding[0])
-            for conv in self.convs
-        ]
+        scales = []
+        for conv in self.convs:
+            reach = conv.weight.shape[2] // 2
+            scales.append(F.conv1d(image_XDP, conv.weight[..., 0], conv.bias, padding=reach))
         return torch.cat(scales, 1).reshape(h_BCPD.shape)
 
 
@@ -76,50 +76,55 @@ class SpatialTokenizer(nn.Module):
 
     def __init__(self, config: OfficialConfig) -> None:
         super().__init__()
-        self.codes = list(config.slices)
-        self.slices = list(config.slices.values())
+        self.bounds = [config.slices.get(code, (0, 0)) for code in range(len(LOBES))]
         self.region_blocks = nn.ModuleDict(
-            {
-                f"region_{code}": nn.ModuleList(
-                    nn.Conv2d(config.d_model, width, (kernel, 1))
-                    for kernel, width in zip(SPATIAL_KERNELS, config.widths(SPATIAL_KERNELS), strict=True)
-                )
-                for code in range(len(LOBES))
-            }
+            {f"region_{code}": RegionBlock(config) for code in range(len(LOBES))}
         )
 
     def forward(self, h_BCPD: Tensor) -> Tensor:
         """Return (B, C, P, D)."""
         regions = []
-        for (first, end), block in zip(self.slices, self._present(), strict=True):
-            frames_BCPX = ring_frames(h_BCPD[:, first:end], SPATIAL_KERNELS[-1])
-            scales = [along_electrodes(frames_BCPX, conv) for conv in block]
-            regions.append(torch.cat(scales, -1))
+        for i, block in enumerate(self.region_blocks.values()):
+            first, end = self.bounds[i]
+            if end > first:  # a table may lack a region; its convolutions are kept, unused
+                regions.append(block(h_BCPD[:, first:end]))
         return torch.cat(regions, 1)
 
-    def _present(self) -> list[nn.ModuleList]:
-        return [self.region_blocks[f"region_{code}"] for code in self.codes]  # type: ignore[misc]
+
+class RegionBlock(nn.Sequential):
+    """The convolutions of one region, side by side; a sequence in name only."""
+
+    def __init__(self, config: OfficialConfig) -> None:
+        widths = zip(SPATIAL_KERNELS, config.widths(SPATIAL_KERNELS), strict=True)
+        super().__init__(*(nn.Conv2d(config.d_model, width, (kernel, 1)) for kernel, width in widths))
+
+    def forward(self, h_BCPD: Tensor) -> Tensor:
+        """Return (B, C, P, D) of the electrodes of one region."""
+        frames_BCPX = ring_frames(h_BCPD)
+        scales = []
+        for conv in self:
+            scales.append(along_electrodes(frames_BCPX, conv.weight, conv.bias))
+        return torch.cat(scales, -1)
 
 
-def ring_frames(h_BCPD: Tensor, kernel: int) -> Tensor:
-    """Put each electrode's ``kernel`` neighbours along its region side by side, itself in the middle: (B, C, P, k D).
+def ring_frames(h_BCPD: Tensor, reach: int = max(SPATIAL_KERNELS) // 2) -> Tensor:
+    """Put the ``reach`` electrodes before and after each beside it, itself in the middle: (B, C, P, (2 reach + 1) D).
 
     The region is a ring, gone around as often as need be; a single electrode has zeros as neighbours.
     """
-    count, reach = h_BCPD.shape[1], kernel // 2
+    count = h_BCPD.shape[1]
     if count == 1:
         padded = F.pad(h_BCPD, [0, 0, 0, 0, reach, reach])
     else:
-        padded = h_BCPD[:, [i % count for i in range(-reach, count + reach)]]
-    return torch.cat([padded[:, j : j + count] for j in range(kernel)], -1)
+        padded = h_BCPD[:, torch.arange(-reach, count + reach, device=h_BCPD.device) % count]
+    return torch.cat([padded[:, j : j + count] for j in range(2 * reach + 1)], -1)
 
 
-def along_electrodes(frames_BCPX: Tensor, conv: nn.Conv2d) -> Tensor:
+def along_electrodes(frames_BCPX: Tensor, weight_ODK1: Tensor, bias_O: Tensor | None) -> Tensor:
     """Convolve along electrodes as one matrix product over frames: a region is too short for a convolution."""
-    width_out, width, kernel, _ = conv.weight.shape
-    beside = (frames_BCPX.shape[-1] - kernel * width) // 2
-    weight_OX = conv.weight[..., 0].transpose(1, 2).reshape(width_out, kernel * width)
-    return F.linear(frames_BCPX[..., beside : beside + kernel * width], weight_OX, conv.bias)
+    weight_OX = weight_ODK1[..., 0].transpose(1, 2).flatten(1)
+    beside = (frames_BCPX.shape[-1] - weight_OX.shape[1]) // 2
+    return F.linear(frames_BCPX[..., beside : beside + weight_OX.shape[1]], weight_OX, bias_O)
 
 
 class Layers(nn.Module):
@@ -138,7 +143,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         width = config.d_model
         self.window_patches = config.window_patches
-        self.slices = config.slices
+        self.bounds = list(config.slices.values())
         self.inter_region_attn = SelfAttention(width, config.heads, config.drop_prob)
         self.inter_window_attn = SelfAttention(width, config.heads, config.drop_prob)
         self.global_fc = nn.Linear(width, width)
@@ -165,7 +170,7 @@ class EncoderLayer(nn.Module):
         """
         batch, channels, patches, width = h_BCPD.shape
         place = min(patches, self.window_patches)
-        z_BCPD = F.pad(self.norm1(h_BCPD), [0, 0, 0, -patches % place])
+        z_BCPD = F.pad(self.norm1(h_BCPD), [0, 0, 0, (place - patches % place) % place])
         z_BCNWD = z_BCPD.reshape(batch, channels, -1, place, width)
         windows = z_BCNWD.shape[2]
         z_XND = z_BCNWD.transpose(2, 3).reshape(-1, windows, width)
@@ -176,10 +181,9 @@ class EncoderLayer(nn.Module):
         """Add the region's projected mean to every electrode, then attend over electrodes that share a group."""
         batch, channels, patches, width = h_BCPD.shape
         z_BCPD = self.norm2(h_BCPD)
-        means = [
-            z_BCPD[:, first:end].mean(1, keepdim=True).expand(-1, end - first, -1, -1)
-            for first, end in self.slices.values()
-        ]
+        means = []
+        for first, end in self.bounds:
+            means.append(z_BCPD[:, first:end].mean(1, keepdim=True).expand(-1, end - first, -1, -1))
         z_BCPD = z_BCPD + self.global_fc(torch.cat(means, 1))
         z_XCD = z_BCPD.transpose(1, 2).reshape(-1, channels, width)
         mixed = self.inter_region_attn(z_XCD, self.closed_CC)
@@ -213,7 +217,7 @@ class SelfAttention(nn.Module):
         """Return (X, L, D) of sequences (X, L, D); ``added_LL`` is added to the scores."""
         batch, length, width = x_XLD.shape
         qkv = F.linear(x_XLD, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = qkv.reshape(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.reshape(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         drop_prob = self.drop_prob if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=added_LL, dropout_p=drop_prob)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, length, width))

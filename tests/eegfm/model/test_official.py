@@ -109,7 +109,7 @@ def run(case: str, encoder: OfficialEncoder, head: tuple[FlattenHead, dict[str, 
 
 @torch.no_grad()
 def stages_of(encoder: OfficialEncoder, x: Tensor, mask: Tensor | None) -> list[Tensor]:
-    h = encoder.patch_embedding(x[:, encoder.order], mask)
+    h = encoder.patch_embedding(x[:, encoder.order_C], mask)
     stages = [h]
     for tokenizer in (encoder.TemEmbedEEGLayer, encoder.BrainEmbedEEGLayer):
         stages.append(stages[-1] + tokenizer(stages[-1]))
@@ -294,7 +294,7 @@ def no_region_mask(encoder: OfficialEncoder) -> None:
 
 
 def input_order(encoder: OfficialEncoder) -> None:
-    encoder.order = sorted(encoder.order)
+    encoder.order_C = encoder.order_C.sort().values
 
 
 def norm_by_patch(encoder: OfficialEncoder) -> None:
@@ -312,9 +312,9 @@ def open_ring(encoder: OfficialEncoder) -> None:
     tokenizer = encoder.BrainEmbedEEGLayer
     released, ring = tokenizer.forward, official_layers.ring_frames
 
-    def zeros(h: Tensor, kernel: int) -> Tensor:
-        padded = F.pad(h, [0, 0, 0, 0, kernel // 2, kernel // 2])
-        return torch.cat([padded[:, j : j + h.shape[1]] for j in range(kernel)], -1)
+    def zeros(h: Tensor, reach: int = 2) -> Tensor:
+        padded = F.pad(h, [0, 0, 0, 0, reach, reach])
+        return torch.cat([padded[:, j : j + h.shape[1]] for j in range(2 * reach + 1)], -1)
 
     def opened(h: Tensor) -> Tensor:
         official_layers.ring_frames = zeros

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import pytest
 import torch
@@ -250,3 +251,13 @@ def test_a_network_of_the_released_kind_learns_at_another_width():
     official_loss(encoder(x, mask), x, mask).backward()
     still = [name for name, p in encoder.named_parameters() if p.grad is None]
     assert still == ["patch_embedding.mask_encoding"]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_scripted_exported_and_pickled_networks_give_the_same():
+    encoder = small(order=(1, 0, 2, 3), regions=(0, 0, 2, 4)).requires_grad_(False)
+    x, mask = torch.randn(2, 4, 7, 50), torch.rand(2, 4, 7) < 0.5
+    expected = encoder(x, mask)
+    assert torch.allclose(torch.jit.script(encoder)(x, mask), expected, atol=1e-5)
+    assert torch.allclose(torch.export.export(encoder, (x, mask)).module()(x, mask), expected, atol=1e-5)
+    assert torch.equal(pickle.loads(pickle.dumps(encoder))(x, mask), expected)
