@@ -145,9 +145,11 @@ def test_recomputed_activations_give_the_same_losses(whole, lock, tmp_path):
 
 
 @pytest.mark.slow
-def test_compiled_blocks_give_the_same_losses(whole, lock, tmp_path):
-    folder = pretrain(config_for(lock, tmp_path, compile=True))
-    assert logged(folder) == pytest.approx(logged(whole), rel=1e-3)
+def test_compiled_blocks_give_the_same_losses(lock, tmp_path):
+    without_dropout = ModelConfig(changes={"depth": 1, "d_model": 16, "heads": 2, "drop_prob": 0.0})
+    plain = pretrain(config_for(lock, tmp_path, model=without_dropout))
+    folder = pretrain(config_for(lock, tmp_path, model=without_dropout, name="compiled", compile=True))
+    assert logged(folder) == pytest.approx(logged(plain), rel=1e-3)
 
 
 def test_a_finished_run_is_left_as_it_is(whole, lock):
