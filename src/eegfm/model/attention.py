@@ -55,7 +55,7 @@ def few_keys(qkv: Tensor, allowed_NX: Tensor | None) -> Tensor:
     """
     q, k, v = qkv.unbind(0)  # (H, E, N, X)
     scale = q.shape[1] ** -0.5
-    scores_HMNX = torch.stack([(query_HEX[:, :, None] * k).sum(1) for query_HEX in (q * scale).unbind(2)], 1)
+    scores_HMNX = torch.stack([(query_HEX[:, :, None] * k).sum(1) for query_HEX in q.unbind(2)], 1) * scale
     if allowed_NX is not None:
         scores_HMNX = scores_HMNX.masked_fill(~allowed_NX, float("-inf"))
     shares_HMNX = scores_HMNX.softmax(2)
@@ -88,16 +88,14 @@ class RegionAttention(nn.Module):
         z = self.norm(h_BCPD)
         pool_BRC = per_window(layout.pool_MRC, layout.montage_B).to(z.dtype)
         regions_BRPD = torch.matmul(pool_BRC, z.flatten(2)).view(batch, -1, patches, width)
-        qkv = self.qkv(regions_BRPD.transpose(1, 2)).view(
-            batch, patches, -1, 3, self.heads, width // self.heads
-        )
-        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)  # (B, P, H, R, E)
+        qkv = self.qkv(regions_BRPD).view(batch, -1, patches, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).unbind(0)  # (B, P, H, R, E)
         # Written out: at 16 keys the fused kernel costs more than the scores that it does not store.
         scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
         occupied_BR = per_window(layout.occupied_MR, layout.montage_B)
         scores = scores.masked_fill(~occupied_BR[:, None, None, None], float("-inf"))
-        mixed = torch.matmul(scores.softmax(-1).to(v.dtype), v).transpose(2, 3)
-        mixed = self.out(mixed.reshape(batch, patches, -1, width)).transpose(1, 2)
+        mixed = torch.matmul(scores.softmax(-1).to(v.dtype), v).permute(0, 3, 1, 2, 4)
+        mixed = self.out(mixed.reshape(batch, -1, patches, width))
         member_BCR = (pool_BRC > 0).to(mixed.dtype).transpose(1, 2)
         return torch.matmul(member_BCR, mixed.flatten(2)).view(h_BCPD.shape)
 
