@@ -250,7 +250,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         if not torch.jit.is_scripting():
             self._check(x)
         layout = self._layout(x.shape[0])
-        tokens = self._encode(self.resample(x / self.scale_uv), layout)
+        tokens = self.encoder.encode(self.resample(x / self.scale_uv), layout)
         logits = self.final_layer(self.drop(self.pooling(tokens, layout)))
         if return_features:
             if torch.jit.is_scripting():
@@ -271,14 +271,6 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             raise UsageError(
                 f"CSBrain: found windows of shape {tuple(x.shape)}, expected (batch, {channels}, n_times)"
             )
-
-    def _encode(self, x: Tensor, layout: Layout) -> Tensor:
-        half = self.final_layer.weight.dtype in (torch.bfloat16, torch.float16)
-        if not torch.jit.is_scripting() and half:
-            # Power is summed in float32 whatever the weights are; autocast joins both.
-            with torch.autocast(x.device.type, self.final_layer.weight.dtype):
-                return self.encoder.encode(x, layout)
-        return self.encoder.encode(x, layout)
 
     def _layout(self, batch: int) -> Layout:
         return Layout(

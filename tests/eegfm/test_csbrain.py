@@ -168,6 +168,12 @@ def test_tiny_takes_less_than_ten_megabytes(tmp_path):
         assert sum(t.numel() * t.element_size() for t in [*net.parameters(), *net.buffers()]) < 10e6
 
 
+def test_float64_weights_give_the_same_logits():
+    net = model()
+    expected = net(windows())
+    assert torch.allclose(net.double()(windows().double()).float(), expected, atol=1e-6)
+
+
 def test_an_activation_of_ones_own_is_refused():
     class Mine(torch.nn.Module):
         pass

@@ -140,7 +140,7 @@ class SpectralPower(nn.Module):
 
     def forward(self, x_BCPS: Tensor, layout: Layout) -> Tensor:
         """Return (B, C, P, D)."""
-        return self.out(self.log_power(x_BCPS, layout).flatten(-2))
+        return self.out(self.log_power(x_BCPS, layout).flatten(-2).to(self.out.weight.dtype))
 
     def log_power(self, x_BCPS: Tensor, layout: Layout) -> Tensor:
         """Return standardised log power (B, C, P, K, F) of every virtual electrode."""

@@ -41,4 +41,5 @@ class PositionEmbedding(nn.Module):
         space_MCD = self.space(space_features(positions_MC3))
         space_MCD = torch.where(known_MC[..., None], space_MCD, self.unknown.to(space_MCD.dtype))
         times_P = torch.arange(n_patches, device=positions_MC3.device, dtype=torch.float32) * self.step_s
-        return space_MCD[:, :, None] + self.time(time_features(times_P))
+        times_PD = self.time(time_features(times_P).to(self.time.weight.dtype))
+        return space_MCD[:, :, None] + times_PD
