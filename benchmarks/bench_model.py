@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a core")
     parser.add_argument("--device", default="cpu", help="cuda: the part gpu runs there")
     parser.add_argument(
-        "--compile", action="store_true", help="on the CPU too, ours with compiled blocks (takes minutes)"
+        "--compile", action="store_true", help="on the CPU too, ours with compiled blocks (minutes)"
     )
     parser.add_argument("--quick", action="store_true", help="small models on small windows: does it run?")
     parser.add_argument("--again", action="store_true", help="measure parts that are there already")
