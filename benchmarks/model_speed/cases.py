@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from eegfm.model import (
     ClassifierHead,
@@ -176,11 +175,9 @@ class Ours(nn.Module):
         classify = case.task == "classify"
         self.classifier = ClassifierHead(config, 2) if classify else None
         self.head = None if classify else ReconstructionHead(config)
+        self.encoder.checkpointing = case.checkpointing
         if case.compiled:
-            for block in self.encoder.blocks:
-                block.compile()
-        if case.checkpointing:
-            self.encoder.blocks = nn.ModuleList(Checkpointed(block) for block in self.encoder.blocks)
+            self.encoder.compile_blocks()
 
     def forward(self, x_BCT: Tensor, hidden_BCP: Tensor | None = None) -> Tensor:
         """Return patches (B, C, P, S) or logits (B, K); True in the mask hides a patch."""
@@ -195,20 +192,6 @@ class Ours(nn.Module):
             return cross_entropy(self(x_BCT))
         found_BCPS = self(x_BCT, hidden_BCP).float()
         return F.mse_loss(found_BCPS[hidden_BCP], self.encoder.patches(x_BCT)[hidden_BCP])
-
-
-class Checkpointed(nn.Module):
-    """A block whose activations are computed again in the backward pass."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, *inputs: Any) -> Tensor:
-        """Run the block, and again in the backward pass."""
-        if not torch.is_grad_enabled():
-            return self.block(*inputs)
-        return checkpoint(self.block, *inputs, use_reentrant=False)
 
 
 class Official(nn.Module):

@@ -68,7 +68,8 @@ def race_cases(cases: Sequence[Case], options: Options) -> list[Timed]:
     )
     device = cases[0].device
     size = matrix_size(device, options.quick)
-    torch.compiler.reset()
+    if any(case.compiled for case in cases):
+        torch.compiler.reset()
     models = [prepare(case) for case in cases]
     steps = {str(number): step for number, (_, step) in enumerate(models)}
     for bf16 in sorted({case.bf16 for case in cases}):

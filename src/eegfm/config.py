@@ -170,6 +170,10 @@ class PretrainConfig(Section):
     """A checkpoint is written when either is reached, on SIGTERM and on Ctrl-C."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = False
+    """Compile the encoder's blocks: minutes at the start, faster steps on a GPU."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more time."""
     reconstructions: Positive = 8
     """Validation windows whose reconstructions are kept for the report."""
 

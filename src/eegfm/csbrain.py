@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from eegfm.csbrain_loading import Pretrained
+from eegfm.csbrain_official import OfficialBody, OfficialPooling, official_config
 from eegfm.csbrain_positions import positions_of
 from eegfm.model import EncoderConfig
 from eegfm.model.encoder import Encoder
 from eegfm.model.heads import Pooling
 from eegfm.model.layout import Layout, layout_of
+from eegfm.model.official_config import RATE_HZ
 from eegfm.model.presets import preset as preset_config
 from eegfm.model.resample import Resample
 from eegfm.torchaudio_cpu import import_torchaudio
@@ -149,11 +151,18 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
     encoder_config : dict, optional
         All settings of the encoder, as :meth:`eegfm.model.EncoderConfig.to_dict` gives them, in place of ``preset``;
         the arguments above win where they are given, ``drop_prob`` and ``activation`` always.
+    compat : str, optional
+        ``"official"`` executes the released network to the letter, with its sizes and its classifier, for weights
+        that were published or for comparison (:class:`eegfm.model.OfficialEncoder`). Of the settings above only
+        ``d_model``, ``depth``, ``heads``, ``drop_prob`` and ``scale_uv`` apply. Channels that are a published
+        table's, in its order, get that table; others get lobes from their positions. Tokens come in the network's
+        order of electrodes.
 
     Raises
     ------
     eegfm_lake.errors.UsageError
-        For an unknown preset, a window shorter than a patch, an activation outside :mod:`torch.nn`.
+        For an unknown preset, a window shorter than a patch, an activation outside :mod:`torch.nn`; with
+        ``compat`` for what the released design cannot do.
     ValueError
         If ``n_chans``, ``n_times``, ``sfreq`` or ``n_outputs`` can be inferred from no argument.
 
@@ -193,6 +202,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         drop_prob: float = 0.1,
         activation: type[nn.Module] = nn.GELU,
         encoder_config: dict[str, Any] | None = None,
+        compat: str | None = None,
     ):
         super().__init__(
             n_outputs=n_outputs,
@@ -213,19 +223,30 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             "activation": _name_of(activation),
         }
         chosen = {key: value for key, value in changes.items() if value is not None}
-        if encoder_config is None:
-            config = preset_config(preset, self.input_window_seconds, **chosen)
-        else:
-            config = replace(EncoderConfig.from_dict(encoder_config), **chosen)
+        xyz_C3 = self._positions()
         self.scale_uv = scale_uv
-        self.resample = Resample(self.sfreq, config.rate_hz)
-        self.encoder = Encoder(config)
-        self.encoder.n_patches(self.resample.n_times(self.n_times))
-        self.pooling = Pooling(config, pooling)
+        if compat is None:
+            if encoder_config is None:
+                config = preset_config(preset, self.input_window_seconds, **chosen)
+            else:
+                config = replace(EncoderConfig.from_dict(encoder_config), **chosen)
+            self.resample = Resample(self.sfreq, config.rate_hz)
+            self.encoder = Encoder(config)
+            self.encoder.n_patches(self.resample.n_times(self.n_times))
+            self.pooling = Pooling(config, pooling)
+            # Only pre-training hides patches; what no loss reaches is no parameter to train.
+            self.encoder.embedding.hidden.requires_grad_(False)
+            neighbours = max(config.scales)
+        else:
+            names = [str(ch.get("ch_name", "")) for ch in self._chs_info or []]
+            released = official_config(compat, names, xyz_C3, encoder_config, chosen | {"pooling": pooling})
+            self.resample = Resample(self.sfreq, RATE_HZ)
+            self.encoder = OfficialBody(released)
+            n_patches = self.encoder.n_patches(self.resample.n_times(self.n_times))
+            self.pooling = OfficialPooling(released, n_patches, drop_prob)
+            neighbours = 1
         self.drop = nn.Dropout(drop_prob)
-        # Only pre-training hides patches; what no loss reaches is no parameter to train.
-        self.encoder.embedding.hidden.requires_grad_(False)
-        layout = layout_of(torch.from_numpy(self._positions()), None, max(config.scales))
+        layout = layout_of(torch.from_numpy(xyz_C3), None, neighbours)
         for name, tensor in zip(Layout._fields, layout, strict=True):
             self.register_buffer(f"layout_{name}", tensor, persistent=False)
         self.final_layer = nn.Linear(self.pooling.n_features, self.n_outputs)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegfm.csbrain_official import sizes
 from eegfm.csbrain_report import LoadReport, canonical
 from eegfm.model import EncoderConfig
 from eegfm.model.pretrained import CONFIG, WEIGHTS, distinct, read_folder, write_folder
@@ -156,7 +157,7 @@ def save(model: "CSBrain", folder: str | Path) -> None:
     """
     config = model.get_config()
     config |= {"n_times": model.n_times, "sfreq": model.sfreq, "input_window_seconds": None}
-    config["encoder_config"] = model.encoder.config.to_dict()
+    config["encoder_config"] = sizes(model.encoder.config)
     for ch in config.get("chs_info") or []:
         if "loc" in ch:  # JSON has no NaN
             ch["loc"] = [x if np.isfinite(x) else None for x in np.asarray(ch["loc"], float).tolist()]

@@ -5,6 +5,7 @@ Legend: B windows, C electrodes, T samples, P patches, S samples a patch, D widt
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from eegfm.model.attention import RegionAttention, TokenAttention, WindowAttention
 from eegfm.model.condition import Condition
@@ -27,6 +28,12 @@ class Encoder(nn.Module):
     ----------
     config
         See :class:`eegfm.model.EncoderConfig` and :func:`eegfm.model.preset`.
+
+    Attributes
+    ----------
+    checkpointing : bool
+        Training keeps no activations of a block but its input, and computes them again in the backward pass: a
+        fraction of the memory for a third more time. Off at first.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -42,6 +49,7 @@ class Encoder(nn.Module):
             for block in self.blocks[1:]:
                 block.tokenizers = self.blocks[0].tokenizers
         self.norm = nn.LayerNorm(config.d_model)
+        self.checkpointing = False
 
     def forward(
         self,
@@ -106,9 +114,18 @@ class Encoder(nn.Module):
         if self.tokenize_first is not None:
             h_BCPD = self.tokenize_first(h_BCPD, layout)
         for block in self.blocks:
-            h_BCPD = block(h_BCPD, layout)
+            if not torch.jit.is_scripting() and self.checkpointing:
+                h_BCPD = checkpoint(block, h_BCPD, layout, use_reentrant=False)
+            else:
+                h_BCPD = block(h_BCPD, layout)
         present_BC = per_window(layout.present_MC, layout.montage_B)
         return self.norm(h_BCPD) * present_BC[:, :, None, None]
+
+    @torch.jit.unused
+    def compile_blocks(self) -> None:
+        """Compile the blocks in place, once for all of them: they share their code, and graphs fit several shapes."""
+        for block in self.blocks:
+            block.compile(fullgraph=True)
 
     def patches(self, x_BCT: Tensor) -> Tensor:
         """Return the raw patches that reconstruction aims at, (B, C, P, S)."""

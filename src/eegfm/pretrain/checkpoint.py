@@ -13,7 +13,7 @@ FILE = "resume/checkpoint.pt"
 # Keys of a configuration that may differ when a run is continued: they do not touch the result.
 FREE_KEYS = (
     "name", "runs", "lake", "lock", "log_steps", "checkpoint_steps", "checkpoint_min", "reconstructions",
-    "loader.workers", "loader.prefetch",
+    "loader.workers", "loader.prefetch", "compile", "checkpointing",
 )  # fmt: skip
 
 

@@ -115,6 +115,9 @@ def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = 
         sample = Loader(reader, spread(people.train_N, STATISTICS_WINDOWS), shuffle=False, **loading)
         statistics = estimate(sample.batches(0, sample.steps_per_epoch), encoder.config)
     torch.manual_seed(config.seed)
+    encoder.checkpointing = config.checkpointing
+    if config.compile:
+        encoder.compile_blocks()
     model = Masked(encoder, statistics)
     objective = Objective(config.objective, encoder.config, config.seed, statistics, config.reader.band_hz)
     loading |= {"prefetch": config.loader.prefetch, "mix": config.loader.mix, "prepare": objective.hide}

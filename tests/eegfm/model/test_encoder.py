@@ -1,7 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from eegfm.model import Encoder, ReconstructionHead, layout_of, preset
 from eegfm_lake.errors import UsageError
@@ -206,6 +208,40 @@ def test_inductor_equals_eager(tiny: Encoder):
     layout = layout_of(positions(CAP_22)[None])
     x = eeg(1, 22, 800)
     assert close(torch.compile(tiny.encode)(x, layout), tiny.encode(x, layout), 1e-4)
+
+
+def test_checkpointing_keeps_less_and_changes_no_gradient():
+    x, where = eeg(2, 22, 800), positions(CAP_22)
+    gradients, kept = [], []
+    for checkpointing in (False, True):
+        model = encoder(depth=4).train()
+        model.checkpointing = checkpointing
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, to=sizes: to.append(t.numel()) or t, lambda t: t
+        ):
+            torch.manual_seed(1)
+            loss = model(x, where).square().mean()
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        kept.append(sum(sizes))
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-7)
+    assert kept[1] < 0.5 * kept[0]
+
+
+@pytest.mark.slow
+def test_windows_of_one_length_share_eight_graphs_whatever_their_montages_and_none_breaks():
+    graphs = CompileCounterWithBackend("eager")
+    model = encoder(depth=2)
+    for block in model.blocks:
+        block.compile(backend=graphs, fullgraph=True)
+    rng = np.random.default_rng(0)
+    sizes = [(4, 64, 1), (4, 19, 1), (4, 22, 3), (3, 64, 2), (4, 7, 4), (4, 1, 1), (4, 12, 4), (1, 64, 1)]
+    for batch, channels, montages in [*sizes, (4, 33, 2), (2, 2, 1)]:
+        caps = [positions([CAP_64[i] for i in rng.permutation(64)[:channels]]) for _ in range(montages)]
+        where = torch.stack([caps[b % montages] for b in range(batch)])
+        model(eeg(batch, channels, 800), where).mean().backward()
+    assert 1 <= graphs.frame_count <= 8
 
 
 @pytest.mark.parametrize("depth", [2, 12])

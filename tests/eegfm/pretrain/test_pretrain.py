@@ -139,6 +139,17 @@ def wait_for_step(run_dir, step, process, limit_s=120):
     assert process.poll() == 0, "the run neither reached the step nor finished"
 
 
+def test_recomputed_activations_give_the_same_losses(whole, lock, tmp_path):
+    folder = pretrain(config_for(lock, tmp_path, checkpointing=True))
+    assert logged(folder) == pytest.approx(logged(whole), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_losses(whole, lock, tmp_path):
+    folder = pretrain(config_for(lock, tmp_path, compile=True))
+    assert logged(folder) == pytest.approx(logged(whole), rel=1e-3)
+
+
 def test_a_finished_run_is_left_as_it_is(whole, lock):
     before = {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file()}
     assert pretrain(config_for(lock, whole.parent)) == whole
