@@ -283,15 +283,16 @@ def write(runs: Path, steps: int, locks: list) -> None:
     heads = ["variant", "undone", "hidden error", *BANDS_HZ, "left/right, unseen", "left/right, validation"]
     heads += ["seeds", "parameters", "MFLOP a window", "steps", "CPU s"]
     lines = ["| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows]]
-    told = RESULTS / "corrections.md"
-    before, _, after = told.read_text("utf-8").partition("<!-- table -->") if told.exists() else ("", "", "")
-    after = after.partition("<!-- end -->")[2]
     made = (
         f"`python {' '.join(sys.argv)}` · locks {', '.join(f'`{Path(lock.path).name}`' for lock in locks)} ·"
         f" {os.cpu_count()} cores, {platform.machine()}, one thread, torch {version('torch')}."
     )
-    table = "\n".join(["<!-- table -->", made, "", *lines, "<!-- end -->"])
-    told.write_text(before + table + (after or "\n"), encoding="utf-8")
+    # The words around the tables are written by hand, and stay.
+    opening, closing = f"<!-- {steps} steps -->", f"<!-- end of {steps} steps -->"
+    told = RESULTS / "corrections.md"
+    before, _, after = (told.read_text("utf-8") if told.exists() else "").partition(opening)
+    after = after.partition(closing)[2] or "\n"
+    told.write_text(before + "\n".join([opening, made, "", *lines, closing]) + after, encoding="utf-8")
 
 
 def shown(values: list[float]) -> str:
