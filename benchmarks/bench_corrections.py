@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -94,6 +95,10 @@ def main() -> None:
     runs = Path(options.runs)
     runs.mkdir(parents=True, exist_ok=True)
     named = [v for v in VARIANTS if not options.only or v.name in options.only]
+    reference = runs / "zeros.json"
+    if not reference.exists():
+        given = material(*(lock.path for lock in locks))
+        reference.write_text(json.dumps(hidden_error(lambda batch: torch.zeros(()), given)))
     for seed in range(options.seeds):
         for variant in named:
             file = runs / f"{variant.name}_{options.steps}_{seed}.json"
@@ -199,14 +204,15 @@ def judge(given: Material) -> Objective:
 
 
 @torch.no_grad()
-def hidden_error(model: nn.Module, given: Material) -> dict[str, float]:
+def hidden_error(model: Callable[[Batch], Tensor], given: Material) -> dict[str, float]:
     """Equalised error of hidden patches of unseen people, in all and by band; 1 is what zeros score."""
     unseen, objective = given.windows.of(seen=False), judge(given)
     rows = [spread(np.flatnonzero(unseen.person_N == person)) for person in np.unique(unseen.person_N)]
     found = []
     for chosen in rows:
         batch = objective.hide(batch_of(unseen.x_NCT[torch.from_numpy(chosen)], given.positions_C3, chosen))
-        predicted, truth = model(batch), batch.x_BCT.unfold(-1, 2 * STEP, STEP)
+        truth = batch.x_BCT.unfold(-1, 2 * STEP, STEP)
+        predicted = model(batch).expand_as(truth)
         loss = objective.loss(predicted, truth, batch).item()
         found.append({"all": loss} | objective.by_band(predicted, truth, batch))
     return {name: float(np.mean([each[name] for each in found])) for name in ("all", *BANDS_HZ)}
@@ -255,7 +261,10 @@ def probe(model: nn.Module, given: Material) -> dict[str, float]:
 
 def write(runs: Path, steps: int, locks: list) -> None:
     """Write the table of what has been run."""
-    rows = []
+    zeros = json.loads((runs / "zeros.json").read_text())
+    rows = [
+        ["zeros", "", *(shown([zeros[band]]) for band in ("all", *BANDS_HZ)), "0.500", "0.500", *5 * [""]]
+    ]
     for variant in VARIANTS:
         files = sorted(runs.glob(f"{variant.name}_{steps}_[0-9].json"))
         found = [json.loads(file.read_text()) for file in files]
