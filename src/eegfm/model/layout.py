@@ -69,7 +69,7 @@ def layout_of(positions_BC3: Tensor, channel_mask_BC: Tensor | None = None, neig
     channel_mask_BC
         True for electrodes that exist, False for padding; None: all exist.
     neighbours
-        Electrodes of its region kept for each electrode, itself the first.
+        Electrodes kept for each electrode: itself, the nearest of its region, then the nearest beyond it.
 
     Raises
     ------
@@ -146,17 +146,22 @@ def montage(xyz_C3: np.ndarray, present_C: np.ndarray, neighbours: int) -> dict[
 def _neighbours(
     xyz: np.ndarray, known: np.ndarray, region: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest electrodes of the same region, itself first; what is missing points at itself and is not near."""
+    """Itself, then the nearest of its region, then, where a region is too small, the nearest beyond it.
+
+    In a sparse cap most regions hold one electrode, and a kernel that stopped at their borders would join nothing.
+    What is missing points at itself and is not near.
+    """
     channels = len(xyz)
     index = np.repeat(np.arange(channels)[:, None], n, 1)
     near = np.zeros((channels, n), bool)
     near[:, 0] = True
     for c in np.flatnonzero(known):
-        same = np.flatnonzero(known & (region == region[c]) & (np.arange(channels) != c))
+        others = np.flatnonzero(known & (np.arange(channels) != c))
         # Distances to 0.1 mm, ties by coordinates: the order depends on where electrodes lie, never on their index.
-        distance = np.round(np.linalg.norm(xyz[same] - xyz[c], axis=1), 4)
-        order = np.lexsort((xyz[same, 2], xyz[same, 1], xyz[same, 0], distance))[: n - 1]
-        index[c, 1 : 1 + len(order)] = same[order]
+        distance = np.round(np.linalg.norm(xyz[others] - xyz[c], axis=1), 4)
+        keys = (xyz[others, 2], xyz[others, 1], xyz[others, 0], distance, region[others] != region[c])
+        order = np.lexsort(keys)[: n - 1]
+        index[c, 1 : 1 + len(order)] = others[order]
         near[c, 1 : 1 + len(order)] = True
     return index, near
 

@@ -59,7 +59,7 @@ class TemporalTokenizer(nn.Module):
 
 
 class SpatialTokenizer(nn.Module):
-    """Kernels over an electrode's nearest neighbours within its region, weighted by where they lie.
+    """Kernels over an electrode's nearest neighbours, those of its region first, weighted by where they lie.
 
     A kernel of width k joins the electrode and its k - 1 nearest; its weights are a learned function of the
     neighbour's offset, so the same kernel fits every cap (arXiv 2506.23075, cross-scale spatial tokenization,

@@ -182,7 +182,8 @@ def _neighbour_lines(cap: Cap, places_C2: np.ndarray, colours: Sequence[str]) ->
     from eegfm.model.layout import montage
 
     found = montage(cap.positions_C3, np.ones(len(cap.names), bool), 1 + NEIGHBOURS)
-    near = [row[is_near] for row, is_near in zip(found["neighbours_MCN"], found["near_MCN"], strict=True)]
+    near_CN = found["near_MCN"] & (found["region_MC"][found["neighbours_MCN"]] == found["region_MC"][:, None])
+    near = [row[is_near] for row, is_near in zip(found["neighbours_MCN"], near_CN, strict=True)]
     lines = [(places_C2[[c, other]], colours[c]) for c, row in enumerate(near) for other in row[1:]]
     return LineCollection(
         [line for line, _ in lines], colors=[c for _, c in lines], linewidths=1.0, alpha=0.5, zorder=2

@@ -40,11 +40,20 @@ def test_a_layout_does_not_depend_on_the_order_of_electrodes(seed: int):
     assert np.allclose(one["operators_MJCC"][:, order][:, :, order], other["operators_MJCC"], atol=1e-6)
 
 
-def test_neighbours_share_the_region_and_start_with_oneself():
-    layout = cap(CAP_64)
-    region, index, near = layout["region_MC"], layout["neighbours_MCN"], layout["near_MCN"]
-    assert (index[:, 0] == np.arange(64)).all()
-    assert (region[index] == region[:, None])[near].all()
+@pytest.mark.parametrize("names", [CAP_64, CAP_19])
+def test_neighbours_are_oneself_then_the_nearest_of_the_region_then_the_nearest_beyond(names: list[str]):
+    layout, xyz = cap(names), positions(names).numpy()
+    region, index = layout["region_MC"], layout["neighbours_MCN"]
+    assert layout["near_MCN"].all()
+    assert (index[:, 0] == np.arange(len(names))).all()
+    for c, row in enumerate(index[:, 1:]):
+        inside = region[row] == region[c]
+        assert inside.sum() == min(4, (region == region[c]).sum() - 1)
+        assert (np.diff(inside.astype(int)) <= 0).all()
+        for part, candidates in ((row[inside], region == region[c]), (row[~inside], region != region[c])):
+            apart = np.round(np.linalg.norm(xyz - xyz[c], axis=1), 4)
+            apart[c] = np.inf
+            assert np.allclose(apart[part], np.sort(apart[candidates])[: len(part)])
 
 
 def test_spatial_operators_are_averages_and_gradients():
@@ -79,7 +88,7 @@ def test_the_spatial_mix_is_linear():
     assert torch.allclose(mix(2 * a - 3 * b, layout), 2 * mix(a, layout) - 3 * mix(b, layout), atol=1e-4)
 
 
-def test_the_spatial_tokenizer_stays_within_regions():
+def test_the_spatial_tokenizer_stays_within_regions_that_fill_its_kernels():
     torch.manual_seed(0)
     tokenizer = SpatialTokenizer(preset("tiny", 4)).eval()
     layout = layout_of(positions(CAP_64)[None])
@@ -89,7 +98,8 @@ def test_the_spatial_tokenizer_stays_within_regions():
     moved = (tokenizer(h, layout) - tokenizer(other, layout)).abs().amax((0, 2, 3)) > 1e-6
     region = layout.region_MC[0]
     assert moved[CAP_64.index("C1")] or moved[CAP_64.index("C5")]
-    assert (region[moved] == region[CAP_64.index("C3")]).all()
+    large = torch.bincount(region)[region] >= 5
+    assert (region[moved & large] == region[CAP_64.index("C3")]).all()
 
 
 @pytest.mark.parametrize("shift", [1, 4])
