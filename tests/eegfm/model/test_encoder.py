@@ -258,4 +258,4 @@ def test_a_network_begins_close_to_its_patch_embedding_however_deep(depth: int):
         for block in encoder.blocks:
             end = block(end, layout)
         moved.append(((end - start).std() / start.std()).item())
-    assert 0 < sum(moved) / len(moved) < 0.1 * depth**0.5
+    assert 0 < sum(moved) / len(moved) < 0.12 * depth**0.5  # with neighbours in every kernel
