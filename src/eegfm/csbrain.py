@@ -97,8 +97,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
       place in their windows; Fourier features of a patch's time.
     - **Spatial**: kernels over the 1, 3 and 5 nearest electrodes, those of the region first, whose weights are
       functions of the neighbour's offset; attention between 16 regions through the means of their electrodes; Fourier
-      features of
-      coordinates.
+      features of coordinates.
     - **Spectral**: log power of every patch's spectrum up to 75 Hz, after the spatial mix, each bin divided by what
       resting EEG has there.
 
