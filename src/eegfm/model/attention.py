@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from eegfm.model.layout import Layout, per_window
 from eegfm.model.presets import EncoderConfig
+from eegfm.model.recompute import made_again
 
 FEW_KEYS = 8
 
@@ -30,14 +31,13 @@ class WindowAttention(nn.Module):
         """Return the branch's contribution, (B, C, P, D)."""
         batch, channels, patches, width = h_BCPD.shape
         windows = -(-patches // self.window)
-        z = self.norm(h_BCPD).permute(2, 0, 1, 3)
         padding = windows * self.window - patches
-        if padding > 0:
-            z = F.pad(z, [0, 0, 0, 0, 0, 0, 0, padding])
-        # Features first, the independent attentions last and contiguous: (3, H, E, N, X).
-        qkv = torch.matmul(self.qkv.weight, z.reshape(-1, width).t()) + self.qkv.bias[:, None]
+        if torch.jit.is_scripting():
+            qkv = self.features_first(self.rows(h_BCPD))
+        else:
+            qkv = made_again(self.rows, h_BCPD, self.features_first)
         qkv = qkv.view(3, self.heads, width // self.heads, windows, -1)
-        keys = torch.arange(windows * self.window, device=z.device).view(windows, self.window) < patches
+        keys = torch.arange(windows * self.window, device=h_BCPD.device).view(windows, self.window) < patches
         keys[0] = (
             True  # a place that only padding holds would else be a softmax over nothing; it is cut off below
         )
@@ -46,6 +46,18 @@ class WindowAttention(nn.Module):
         mixed_HENX = few_keys(qkv, allowed) if windows <= self.few_keys else many_keys(qkv, allowed)
         out = F.linear(mixed_HENX.reshape(width, -1).t(), self.out.weight, self.out.bias)
         return out.view(-1, batch, channels, width)[:patches].permute(1, 2, 0, 3)
+
+    def rows(self, h_BCPD: Tensor) -> Tensor:
+        """Return normalised tokens as rows, patches slowest, padded to whole windows."""
+        z = self.norm(h_BCPD).permute(2, 0, 1, 3)
+        padding = -h_BCPD.shape[2] % self.window
+        if padding > 0:
+            z = F.pad(z, [0, 0, 0, 0, 0, 0, 0, padding])
+        return z.reshape(-1, h_BCPD.shape[3])
+
+    def features_first(self, z_XD: Tensor) -> Tensor:
+        """Return queries, keys and values (3 D, X): the independent attentions last and contiguous."""
+        return torch.matmul(self.qkv.weight, z_XD.t()) + self.qkv.bias[:, None]
 
 
 def few_keys(qkv: Tensor, allowed_NX: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from eegfm.model.layout import Layout, layout_of, per_window
 from eegfm.model.patches import PatchEmbedding, check_length, count, cut
 from eegfm.model.position import PositionEmbedding
 from eegfm.model.presets import EncoderConfig
+from eegfm.model.recompute import made_again
 from eegfm.model.tokenizer import SpatialTokenizer, TemporalTokenizer
 
 BRANCH_START = 0.1
@@ -181,7 +182,13 @@ class Block(nn.Module):
         if self.windows is not None:
             h_BCPD = self.drop(h_BCPD, self.windows(h_BCPD))
         h_BCPD = self.drop(h_BCPD, self.regions(h_BCPD, layout))
-        return self.drop(h_BCPD, self.feed_forward(h_BCPD))
+        return self.drop(h_BCPD, self._feed_forward(h_BCPD))
+
+    def _feed_forward(self, h_BCPD: Tensor) -> Tensor:
+        if torch.jit.is_scripting():
+            return self.feed_forward(h_BCPD)
+        norm, widen, activation, narrow = self.feed_forward
+        return made_again(activation, made_again(norm, h_BCPD, widen), narrow)
 
 
 def start_small(*last: nn.Module | None) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from eegfm.model.layout import Layout, per_window
 from eegfm.model.position import SPACE_FEATURES, space_features
 from eegfm.model.presets import EncoderConfig
+from eegfm.model.recompute import made_again
 
 OFFSET_HIDDEN = 32
 GROUP_WIDTH = 8
@@ -41,7 +42,10 @@ class TemporalTokenizer(nn.Module):
     def forward(self, h_BCPD: Tensor) -> Tensor:
         """Return the tokenizer's contribution, (B, C, P, D)."""
         # Every tap of every kernel in one wide matrix product; then the narrow results are shifted and summed.
-        z = self.taps(self.norm(h_BCPD))
+        if torch.jit.is_scripting():  # noqa: SIM108 - the compiler of scripts leaves out whole branches alone
+            z = self.taps(self.norm(h_BCPD))
+        else:
+            z = made_again(self.norm, h_BCPD, self.taps)
         patches = z.shape[2]
         scales: list[Tensor] = []
         for i, tapped in enumerate(z.split(self.rows(), -1)):
@@ -85,9 +89,18 @@ class SpatialTokenizer(nn.Module):
     def forward(self, h_BCPD: Tensor, layout: Layout) -> Tensor:
         """Return the tokenizer's contribution, (B, C, P, D)."""
         batch, channels, patches, width = h_BCPD.shape
-        z = self.project(self.norm(h_BCPD)).view(batch, channels, patches, -1, self.group)
+        if torch.jit.is_scripting():  # noqa: SIM108
+            z = self.project(self.norm(h_BCPD))
+        else:
+            z = made_again(self.norm, h_BCPD, self.project)
+        z = z.view(batch, channels, patches, -1, self.group)
+        kernel_MGCC = self.kernels(layout).to(z.dtype)
+        if kernel_MGCC.shape[0] == 1:  # one montage: no copy of its kernels for every window
+            z_GCX = z.permute(3, 1, 0, 2, 4).reshape(-1, channels, batch * patches * self.group)
+            mixed = torch.bmm(kernel_MGCC[0], z_GCX).view(-1, channels, batch, patches, self.group)
+            return mixed.permute(2, 1, 3, 0, 4).reshape(batch, channels, patches, width)
         z_BGCX = z.permute(0, 3, 1, 2, 4).reshape(batch, -1, channels, patches * self.group)
-        kernel_BGCC = per_window(self.kernels(layout), layout.montage_B).to(z.dtype)
+        kernel_BGCC = per_window(kernel_MGCC, layout.montage_B)
         mixed = torch.matmul(kernel_BGCC, z_BGCX).view(batch, -1, channels, patches, self.group)
         return mixed.permute(0, 2, 3, 1, 4).reshape(batch, channels, patches, width)
 
