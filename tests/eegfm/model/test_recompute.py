@@ -49,3 +49,12 @@ def test_nothing_is_made_again_without_gradients():
     x, linear = torch.randn(5, 16), nn.Linear(16, 4)
     with torch.no_grad():
         assert torch.equal(made_again(torch.relu, x, linear), linear(torch.relu(x)))
+
+
+def test_second_derivatives_are_those_of_the_plain_layers():
+    x, linear = torch.randn(5, 16, requires_grad=True), nn.Linear(16, 4)
+    seconds = []
+    for y in (made_again(torch.tanh, x, linear), linear(torch.tanh(x))):
+        first = torch.autograd.grad(y.square().sum(), linear.weight, create_graph=True)[0]
+        seconds.append(torch.autograd.grad(first.square().sum(), x)[0])
+    assert torch.equal(*seconds)
