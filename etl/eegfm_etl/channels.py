@@ -51,7 +51,7 @@ class ChannelPlan:
     position_origin: str  # one of schema.POSITION_ORIGINS
     region: str
     source_rate: float  # Hz, before the reader brought channels to one rate
-    status: str  # "good", or "dropped": listed with its reasons, not stored
+    status: str  # "good", "bad" (said so by a sidecar), or "dropped": listed with its reasons, not stored
     reasons: tuple[str, ...]
     anode: str | None  # both None where all channels are measured against the same electrode
     cathode: str | None

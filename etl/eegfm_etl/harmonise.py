@@ -66,7 +66,7 @@ def harmonise(
     ----------
     source : SampleSource
     channels : sequence of ChannelPlan
-        One per source channel; those with status "good" are stored, in this order.
+        One per source channel; those with status "dropped" are listed, the others stored in this order.
     profile : Profile
     segments : sequence of Segment
         In time's order; nothing crosses their borders.
@@ -90,7 +90,7 @@ def harmonise(
     EegfmError
         No channel is to be stored, or no segment of a second or more holds anything but zeros.
     """
-    stored = [channel for channel in channels if channel.status == "good"]
+    stored = [channel for channel in channels if channel.status != "dropped"]
     if not stored:
         raise EegfmError(f"none of {len(channels)} channels is EEG, EOG, ECG, EMG or respiration")
     chunk = max(1, round(chunk_s * source.rate_hz))

@@ -5,12 +5,13 @@ whole or not at all, and the same command goes on where an earlier one ended, ho
 """
 
 import os
+import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def ingest(
     list_only: bool = False,
     progress: bool = True,
     profile: str = "eeg200",
+    params: Mapping[str, str] | None = None,
 ) -> IngestReport:
     """Read a data set's files, harmonise them and put them into the lake.
 
@@ -113,6 +115,10 @@ def ingest(
         Whether to say what would be read, and read nothing.
     progress
         Whether to print.
+    profile
+        Which chain: one of `eegfm_lake.schema.PROFILES`.
+    params
+        What the recipe takes beside its folder; a generic recipe also takes ``name``, the id of the data set.
 
     Returns
     -------
@@ -132,7 +138,8 @@ def ingest(
     _check(profile, workers, scheduler)
     root = _source_root(recipe, source, only, list_only, console)
     storage = Storage(lake_uri)
-    jobs = jobs_of(recipe, root, only)
+    recipe, given = _named(recipe, root, dict(params or {}))
+    jobs = jobs_of(recipe, root, only, given)
     plan = make_plan(jobs, _known(storage, recipe.id, profile), retry_failed=retry_failed, rehash=rehash)
     _say_plan(console, recipe, plan, len(jobs), list_only)
     skipped = dict(plan.skipped)
@@ -140,7 +147,7 @@ def ingest(
         listed = tuple(job.rel for job in plan.jobs) if list_only else ()
         return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed)
     ingest_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    stamp = _stamp(recipe, ingest_id)
+    stamp = _stamp(recipe, recipe_id, ingest_id)
     lake = Lake.open(storage, create=True)
     with IngestMark(lake, ingest_id) as mark, RunLog(storage, ingest_id) as log:
         log.write(
@@ -281,6 +288,17 @@ def _source_root(
     return recipe.download(target, only)
 
 
+def _named(recipe: Recipe, root: Path, params: dict[str, str]) -> tuple[Recipe, dict[str, str]]:
+    """Give a generic recipe the id of the data set that it reads: ``name``, else made of the folder's name."""
+    if not recipe.generic:
+        return recipe, params
+    name = (
+        params.pop("name", None) or re.sub(r"[^a-z0-9_-]+", "_", root.name.lower()).strip("_-") or recipe.id
+    )
+    namespace = params.pop("namespace", name)
+    return replace(recipe, id=name, namespace=namespace), {**params, "dataset": name}
+
+
 def _known(storage: Storage, dataset: str, profile: str) -> dict:
     try:
         lake = Lake.open(storage)
@@ -292,7 +310,7 @@ def _known(storage: Storage, dataset: str, profile: str) -> dict:
     return {path: one for path, one in known.items() if one.signal_file is None or one.signal_file in stored}
 
 
-def _stamp(recipe: Recipe, ingest_id: str) -> Stamp:
+def _stamp(recipe: Recipe, recipe_id: str, ingest_id: str) -> Stamp:
     return Stamp(
         dataset=recipe.id,
         namespace=recipe.namespace,
@@ -302,7 +320,7 @@ def _stamp(recipe: Recipe, ingest_id: str) -> Stamp:
         ingest={
             "id": ingest_id,
             "time": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "recipe": recipe.id,
+            "recipe": recipe_id,
             "version": recipe.version,
         },
     )

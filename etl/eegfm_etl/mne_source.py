@@ -3,6 +3,7 @@
 import re
 import traceback
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -69,17 +70,17 @@ class MneSource:
         """Samples of every channel."""
         return self.header.n_samples
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return samples ``start`` to ``stop`` of every channel, float64 in µV, (channels, stop - start)."""
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        """Return samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start)."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                data = self._raw.get_data(start=start, stop=stop)
+                data = self._raw.get_data(picks=rows, start=start, stop=stop)
             except MemoryError:
                 raise
             except Exception as error:
                 raise _translated(Path(self.header.path), self.format, error) from error
-        data *= self._to_uv[:, None]
+        data *= (self._to_uv if rows is None else self._to_uv[list(rows)])[:, None]
         if not np.isfinite(data).all():
             name = Path(self.header.path).name
             raise SourceError(
@@ -127,17 +128,6 @@ class MneSource:
         joints = [round(onset * rate) for onset, _, text in annotations if _JOINT.search(text)]
         kept = [one for one in annotations if not (_SKIP.search(one[2]) or _JOINT.search(one[2]))]
         return _cut(_without(skips, rate, n), joints, rate), kept
-
-
-def open_source(path: str | Path) -> MneSource:
-    """Open a recording in this process; for files that nobody has checked use `ReaderProcess`.
-
-    Raises
-    ------
-    SourceError
-        Where the file cannot be read.
-    """
-    return MneSource(Path(path))
 
 
 def _open(path: Path, kind: str) -> mne.io.BaseRaw:

@@ -26,21 +26,31 @@ class Plan:
     rivals: list[tuple[Job, Job]]  # (refused, the one that is used instead)
 
 
-def jobs_of(recipe: Recipe, source: Path, only: Sequence[str]) -> list[Job]:
+def jobs_of(
+    recipe: Recipe, source: Path, only: Sequence[str], params: Mapping[str, str] | None = None
+) -> list[Job]:
     """List the recipe's jobs below a source root that match any of the patterns (all, without patterns).
 
     A pattern is a glob over the path below the root, with or without its suffix; ``*`` also matches ``/``.
+    `params` go to the recipe's plan.
 
     Raises
     ------
     UsageError
-        Where the root is no folder, holds none of the recipe's files, or no file matches.
+        Where the root is no folder, holds none of the recipe's files, or no file matches; where the recipe takes
+        no such parameter.
     """
     if not source.is_dir():
         raise UsageError(
             f"--source {source} is not a folder; name the folder that holds the files of {recipe.id}"
         )
-    jobs = recipe.plan(source)
+    params = dict(params or {})
+    known = [*recipe.params, *(["dataset"] if recipe.generic else [])]
+    if unknown := sorted(set(params) - set(known)):
+        raise UsageError(
+            f"{recipe.id} takes no --param {unknown[0]}; it takes {', '.join(recipe.params) or 'none'}"
+        )
+    jobs = recipe.plan(source, **params)
     if not jobs:
         raise UsageError(
             f"no file of {recipe.id} was found below {source}; "

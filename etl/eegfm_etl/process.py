@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from typing import Any
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.events import label_events
+from eegfm_etl.events import Event, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person
@@ -108,7 +108,7 @@ def process_file(
     SourceError
         Where the file cannot become a recording.
     """
-    source = reader.open(path)
+    source = reader.open(path, job.ask)
     header = source.header
     channels = _channels(header, job)
     line_freq_hz, line_freq_origin = _line_freq(header, job)
@@ -207,12 +207,17 @@ def _reader() -> ReaderProcess:
 
 
 def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
-    planned = plan_channels(header.names, header.types, header.positions, header.rates, dict(job.overrides))
-    channels = [_without_unknown_unit(one, header.units[one.source_index]) for one in planned]
-    if any(one.type == "eeg" and one.status == "good" for one in channels):
+    positions = {**header.positions, **job.positions}
+    planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
+    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
+    channels = [
+        _marked(_without_unknown_unit(one, units[one.source_index]), job.bad.get(one.source_name))
+        for one in planned
+    ]
+    if any(one.type == "eeg" and one.status != "dropped" for one in channels):
         return channels
-    if any(one.type == "eeg" and one.status == "good" for one in planned):
-        found = ", ".join(sorted({repr(unit) for unit in header.units}))
+    if any(one.type == "eeg" and one.status != "dropped" for one in planned):
+        found = ", ".join(sorted({repr(unit) for unit in units}))
         raise SourceError(
             "units",
             f"{job.path.name}: no EEG channel has a unit of voltage (found {found}); correct the header",
@@ -221,6 +226,13 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
     )
+
+
+def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
+    """Mark what a sidecar calls bad; it is stored all the same."""
+    if reason is None or channel.status == "dropped":
+        return channel
+    return replace(channel, status="bad", reasons=(*channel.reasons, reason))
 
 
 def _without_unknown_unit(channel: ChannelPlan, unit: str | None) -> ChannelPlan:
@@ -248,7 +260,7 @@ def _row(
         "session": job.session,
         "task": job.task,
         "run": job.run,
-        "person": f"{stamp.namespace}/{person.id}" if stamp.namespace else None,
+        "person": f"{stamp.namespace}/{person.id}" if stamp.namespace and person.id else None,
         "same_as": list(person.same_as),
         "age": person.age,
         "sex": person.sex,
@@ -274,7 +286,7 @@ def _row(
         "spectrum": done.spectrum,
         "ingest": dict(stamp.ingest),
         "channels": done.channels,
-        "events": [asdict(event) for event in label_events(list(header.annotations), job.labels)],
+        "events": [asdict(event) for event in _events(header, job)],
         "label": job.label,
         "target": job.target,
         "official_split": job.official_split,
@@ -291,12 +303,28 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
         "reader": header.reader,
         "start_time": None,
         "start_time_note": stamp.start_time_note,
+        "parts": [*job.parts, *_below(path, job, header.parts)],
+        "notes": list(header.notes),
+        "personal": list(header.personal),
     }
+
+
+def _below(path: Path, job: Job, parts: Sequence[str]) -> list[str]:
+    """Paths below the source's root; files elsewhere are named by their name alone."""
+    root = path.parents[job.rel.count("/")]
+    found = [Path(part) for part in parts]
+    return [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in found]
+
+
+def _events(header: SourceHeader, job: Job) -> list[Event]:
+    of_file = label_events(list(header.annotations), job.labels) if job.events is None else list(job.events)
+    return sorted([*of_file, *job.more_events], key=lambda event: event.onset_s)
 
 
 def _methodology(job: Job, header: SourceHeader, done: Harmonised) -> list[dict[str, str]]:
     """List what the recipe declares, and over it what the file records and the chain detected."""
     found = {covariate: (value, origin) for covariate, value, origin in job.methodology}
+    found |= {covariate: (value, "recorded") for covariate, value in header.recorded}
     if done.line_freq_hz is not None and done.line_freq_origin is not None:
         found["line_freq"] = (f"{done.line_freq_hz:g}", done.line_freq_origin)
     low, high = header.hardware_band or (None, None)

@@ -16,18 +16,18 @@ from eegfm_etl.source import SourceError
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until the parent closes the pipe."""
-    from eegfm_etl.mne_source import open_source  # half a second: paid once a worker
+    from eegfm_etl.formats import open_source  # half a second: paid once a worker
 
     source = None
     while (request := receive(requests)) is not None:
         try:
             match request:
-                case ("open", path):
+                case ("open", path, ask):
                     source = None
-                    source = open_source(path)
+                    source = open_source(path, ask)
                     answer = source.header
-                case ("read", start, stop) if source is not None:
-                    answer = source.read(start, stop)
+                case ("read", start, stop, rows) if source is not None:
+                    answer = source.read(start, stop, rows)
                 case _:
                     raise SourceError("read", f"the reader was asked {request[0]!r} before a file was open")
             reply = _packed(("ok", answer, _resident_bytes()))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from eegfm_etl import reader_child
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 __all__ = ["ProcessSource", "ReaderProcess", "SourceError", "SourceHeader", "open_source"]
 
@@ -54,8 +55,15 @@ class ReaderProcess:
         self._path = Path()
         self._resident = 0
 
-    def header(self, path: str | Path) -> SourceHeader:
+    def header(self, path: str | Path, ask: Ask | None = None) -> SourceHeader:
         """Open a source and return its header.
+
+        Parameters
+        ----------
+        path
+            The file, or the folder where the format is one.
+        ask
+            What the reader must be told.
 
         Raises
         ------
@@ -65,21 +73,24 @@ class ReaderProcess:
         self._path = Path(path)
         if self._resident > self.resident_limit_bytes:
             self.close()
-        return self._ask(("open", str(self._path)))
+        return self._ask(("open", str(self._path), ask or Ask()))
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples of the source opened last, float64 in µV, shape (channels, stop - start).
+
+        As `eegfm_etl.samples.SampleSource.read`.
 
         Raises
         ------
         SourceError
             As `header`.
         """
-        return self._ask(("read", int(start), int(stop)))
+        chosen = None if rows is None else [int(row) for row in rows]
+        return self._ask(("read", int(start), int(stop), chosen))
 
-    def open(self, path: str | Path) -> "ProcessSource":
+    def open(self, path: str | Path, ask: Ask | None = None) -> "ProcessSource":
         """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened."""
-        return ProcessSource(self, self.header(path))
+        return ProcessSource(self, self.header(path, ask))
 
     @property
     def pid(self) -> int | None:
@@ -180,16 +191,16 @@ class ProcessSource:
         """Samples of every channel."""
         return self.header.n_samples
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return samples ``start`` to ``stop`` of every channel, float64 in µV, (channels, stop - start)."""
-        return self._process.read(start, stop)
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        """Return samples ``start`` to ``stop`` of channels of one rate, float64 in µV, (rows, stop - start)."""
+        return self._process.read(start, stop, rows)
 
 
-def open_source(path: str | Path):
-    """Open a source in this process; see `eegfm_etl.mne_source.open_source`."""
-    from eegfm_etl.mne_source import open_source as open_in_process  # MNE takes half a second to import
+def open_source(path: str | Path, ask: Ask | None = None):
+    """Open a source in this process; see `eegfm_etl.formats.open_source`."""
+    from eegfm_etl.formats import open_source as open_in_process  # MNE takes half a second to import
 
-    return open_in_process(path)
+    return open_in_process(path, ask)
 
 
 def _receive(pipe, deadline: float) -> tuple | None:

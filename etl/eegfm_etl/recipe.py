@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from eegfm_etl.events import Event
+from eegfm_etl.source import Ask
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 
@@ -62,6 +64,22 @@ class Job:
         Declared mains frequency; None lets the chain detect it.
     label, target
         Of the whole recording.
+    events
+        Instead of the file's annotations, where labels live elsewhere (``events.tsv``, a .mat); None takes the
+        file's.
+    more_events
+        Beside the file's annotations.
+    positions
+        Source channel name to (x, y, z) in metres, MNE's head frame: measured, from a sidecar.
+    units
+        Source channel name to unit, where a sidecar or the documentation says it and the file does not.
+    bad
+        Source channel name to the reason why a sidecar calls it bad.
+    ask
+        What the reader must be told.
+    parts
+        Further files of the recording, below the source's root (sidecars; what the reader finds by itself need
+        not be named).
     """
 
     path: Path
@@ -78,6 +96,13 @@ class Job:
     label: str | None = None
     target: float | None = None
     official_split: str | None = None
+    events: tuple[Event, ...] | None = None
+    more_events: tuple[Event, ...] = ()
+    positions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    bad: Mapping[str, str] = field(default_factory=dict)
+    ask: Ask = field(default_factory=Ask)
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for covariate, _, origin in self.methodology:
@@ -99,7 +124,8 @@ class Recipe:
     access
         ``open``, ``agreement`` (each user signs one) or ``simulated``.
     verified
-        True where the recipe has run on the real files.
+        True where the layout and the labels are those of a public source, which `layout_source` quotes, or the
+        recipe has run on the real files.
     layout_source
         Where the layout and the labels are documented.
     namespace
@@ -111,6 +137,13 @@ class Recipe:
         fetches them.
     start_time_note
         Why the recordings' start time is not kept.
+    params
+        Name to help of what `plan` takes beside the root (``--param name=value``).
+    within_person
+        The official split puts one person's recordings on both sides.
+    generic
+        For any data set of a kind: the data set's id is ``--param name=…``, else made of the folder's name, and
+        `plan` is given it as ``dataset``.
     """
 
     id: str
@@ -125,9 +158,12 @@ class Recipe:
     verified: bool
     layout_source: str
     namespace: str
-    plan: Callable[[Path], list[Job]]
+    plan: Callable[..., list[Job]]
     download: Callable[[Path, Sequence[str]], Path] | None = None
     start_time_note: str = "dropped: a date can help to identify a person"
+    params: Mapping[str, str] = field(default_factory=dict)
+    within_person: bool = False
+    generic: bool = False
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:

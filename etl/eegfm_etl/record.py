@@ -62,13 +62,13 @@ def channel_rows(facts: Facts) -> list[dict[str, Any]]:
                 "band_low": low,
                 "band_high": high,
                 "step": float(facts.plan.steps_uv[row]),
-                "status": "bad" if verdicts[row] else "good",
+                "status": "bad" if verdicts[row] or channel.status == "bad" else "good",
                 "reasons": [*channel.reasons, *verdicts[row]],
                 "clipped_samples": int(facts.tally.clipped[row]),
                 "scale_uv": float(scales[row]),
             }
         )
-    return rows + [_channel_row(channel) for channel in facts.channels if channel.status != "good"]
+    return rows + [_channel_row(channel) for channel in facts.channels if channel.status == "dropped"]
 
 
 def chain(facts: Facts) -> dict[str, Any]:

@@ -14,16 +14,19 @@ class SampleSource(Protocol):
 
     @property
     def rate_hz(self) -> float:
-        """Sampling rate."""
+        """Sampling rate of the fastest channel."""
         ...
 
     @property
     def n_samples(self) -> int:
-        """Samples per channel."""
+        """Samples of the fastest channel."""
         ...
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Give samples start to stop of every source channel: (C, stop - start) float64 µV."""
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        """Give samples start to stop, counted at the rows' own rate: (rows, stop - start) float64 µV.
+
+        All rows of one call have one rate; None asks for every channel.
+        """
         ...
 
 
@@ -46,9 +49,10 @@ class ArraySource:
         """Samples per channel."""
         return self.data_uv.shape[1]
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Give samples start to stop of every channel."""
-        return np.asarray(self.data_uv[:, start:stop], dtype=np.float64)
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        """Give samples start to stop of rows, of every channel where None."""
+        chosen = self.data_uv if rows is None else self.data_uv[np.asarray(rows, dtype=np.int64)]
+        return np.asarray(chosen[:, start:stop], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -138,5 +142,6 @@ class _Picked:
     def n_samples(self) -> int:
         return self.source.n_samples
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return np.asarray(self.source.read(start, stop), dtype=np.float64)[self.rows]
+    def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
+        chosen = self.rows if rows is None else self.rows[np.asarray(rows, dtype=np.int64)]
+        return np.asarray(self.source.read(start, stop, chosen.tolist()), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a source recording says about itself, and how it says that it cannot be read."""
+"""What a source recording says about itself, what it must be told, and how it says that it cannot be read."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ class SourceError(EegfmError):
     Parameters
     ----------
     step : str
-        Where it failed: ``read``, ``units``, ``segments``, ``channels`` …
+        Where it failed: one of `eegfm_lake.schema.FAILURE_STEPS`.
     reason : str
         One line that a scientist understands: what was found, what was expected, what to do.
     detail : str
@@ -27,15 +27,84 @@ class SourceError(EegfmError):
 
 
 @dataclass(frozen=True)
+class TableLayout:
+    """A text table's columns: what its file does not say.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Channel name of each column in order; an empty name leaves the column out.
+    rate_hz : float
+    unit : str
+        Of all columns.
+    separator : str
+        Between columns; "" takes any white space.
+    comment : str
+        A line that begins so is no row.
+    skip_lines : int
+        Lines before the first row.
+    """
+
+    columns: tuple[str, ...]
+    rate_hz: float
+    unit: str
+    separator: str = ","
+    comment: str = "%"
+    skip_lines: int = 0
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """Where a MATLAB or NumPy file holds samples: what the file does not say.
+
+    Attributes
+    ----------
+    variable : str
+        Name of the array; a dot leads into a struct (``EEG.data``).
+    axes : str
+        Names of its axes in order: ``channel time``, ``time channel``, ``trial channel time`` …; trials are
+        segments of their own, laid end to end.
+    channels : tuple of str
+    rate_hz : float
+    unit : str
+    """
+
+    variable: str
+    axes: str
+    channels: tuple[str, ...]
+    rate_hz: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a reader must be told about a file, because the file does not say it.
+
+    Attributes
+    ----------
+    layout
+        Columns of a text table, or the place of an array.
+    annotations
+        Paths of files whose annotations belong to this recording (a hypnogram's EDF, a .seizures file).
+    entry
+        Which recording of a file that holds several (an XDF stream's name).
+    """
+
+    layout: TableLayout | ArrayLayout | None = None
+    annotations: tuple[str, ...] = ()
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
 class SourceHeader:
     """Everything about a source but its samples; never a field about the person.
 
     Attributes
     ----------
     rate_hz, n_samples
-        Of the samples that ``read`` returns: every channel at the fastest channel's rate.
+        Of the fastest channel.
     rates
-        The rate in Hz at which the source holds each channel.
+        The rate in Hz at which the source holds each channel; `read` gives rows of one rate at that rate.
     units
         Unit of each channel as the source writes it; None where the format leaves no choice.
     positions
@@ -48,6 +117,14 @@ class SourceHeader:
         (high-pass, low-pass) of the recording hardware in Hz; None where the header does not say.
     start_time
         ISO 8601 or None.
+    recorded
+        (covariate, value) of the methodology that the file itself states (``reference``, ``amplifier`` …).
+    parts
+        Further files that were read: a header's data, markers, sidecars.
+    personal
+        Names of the header's fields about a person that were filled in; their values never leave the reader.
+    notes
+        What was read otherwise than MNE would, or repaired, in words: units, gaps, gains, dates.
     """
 
     path: str
@@ -66,6 +143,10 @@ class SourceHeader:
     hardware_band: tuple[float | None, float | None] | None = None
     start_time: str | None = None
     warnings: tuple[str, ...] = field(default=())
+    recorded: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:

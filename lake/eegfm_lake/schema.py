@@ -100,6 +100,12 @@ SOURCE = _struct_of(
     ("reader", _TEXT),  # name and version, "mne 1.13.2"
     ("start_time", _TEXT),  # ISO 8601 or NULL, shifted or dropped as the profile says
     ("start_time_note", _TEXT),
+    ("parts", pa.list_(_TEXT)),  # further files it was made of, below the source root
+    ("notes", pa.list_(_TEXT)),  # what was read otherwise than the header says, or repaired
+    (
+        "personal",
+        pa.list_(_TEXT),
+    ),  # fields about a person that the header filled in and the lake does not have
 )
 
 CHANNELS = _list_of(
@@ -194,13 +200,26 @@ FAILURES = pa.schema(
         ("recording_id", _TEXT),  # what it would have become
         ("profile", _TEXT),
         ("bytes", _I64),
-        ("step", _TEXT),  # where it failed: read, segments, channels, units …
+        ("step", _TEXT),  # where it failed: one of FAILURE_STEPS
         ("reason", _TEXT),  # one line that a scientist understands
         ("detail", _TEXT),  # the traceback or the reader's own words
         ("ingest", _struct_of(("id", _TEXT), ("time", _TEXT), ("recipe", _TEXT), ("version", _TEXT))),
     ]
 )
 """One row a source that could not be read; the key is (path, sha256, dataset, profile)."""
+
+FAILURE_STEPS = {
+    "plan": "two files claim to be one recording",
+    "read": "the file is damaged, no recording, or of a format that is not read",
+    "annotations": "it holds annotations alone, and no recording here goes with it",
+    "average": "it holds averages of trials, not a recording",
+    "segments": "no stretch of a second holds signal",
+    "channels": "none of its channels is EEG",
+    "units": "its amplitudes are of no known unit",
+    "harmonise": "the signal chain failed",
+    "memory": "it needs more memory than there is",
+    "worker": "the process died each time it worked on it",
+}
 
 FAILURE_KEY = ("dataset", "path", "sha256", "profile")
 

@@ -5,8 +5,7 @@ import sys
 from typing import Any
 
 from eegfm.commands.output import FORMATS, print_columns, write_table
-from eegfm.commands.verb import Verb
-from eegfm_lake.errors import UsageError
+from eegfm.commands.verb import Verb, param_argument, parameters
 
 
 def sql(options: argparse.Namespace) -> None:
@@ -18,7 +17,7 @@ def sql(options: argparse.Namespace) -> None:
     if options.statement is None:
         _print_views(lake)
         return
-    write_table(run_sql(lake, options.statement, _parameters(options.param)), options.format, options.out)
+    write_table(run_sql(lake, options.statement, parameters(options.param)), options.format, options.out)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -46,7 +45,7 @@ def cohort(options: argparse.Namespace) -> None:
         Lake.open(options.lake),
         options.query,
         name=options.name,
-        params=_parameters(options.param),
+        params=parameters(options.param),
         against=options.against,
     )
     print(f"{'found' if frozen.existed else 'wrote'} {frozen.path}\n")
@@ -82,23 +81,13 @@ def _print_dicts(rows: list[dict[str, Any]]) -> None:
         print_columns(list(rows[0]), [list(row.values()) for row in rows])
 
 
-def _parameters(pairs: list[str]) -> dict[str, str]:
-    parameters = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise UsageError(f'--param "{pair}" is not of the form name=value, for example --param stride=4')
-        parameters[name] = value
-    return parameters
-
-
 def _sql_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "statement", metavar="STATEMENT", nargs="?", help="one SELECT; without: what can be asked"
     )
     parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
     parser.add_argument("--out", metavar="FILE", help="write to a file instead of stdout")
-    _param_argument(parser)
+    param_argument(parser, "value of $k in the SQL")
 
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,23 +105,13 @@ def _cohort_arguments(parser: argparse.ArgumentParser) -> None:
         help="a query of yours or of the library; without it: the library",
     )
     parser.add_argument("--name", help="name of the lock (default: the query's)")
-    _param_argument(parser)
+    param_argument(parser, "value of $k in the SQL")
     parser.add_argument(
         "--against",
         metavar="LOCK",
         action="append",
         default=[],
         help="leave out this lock's people; may repeat",
-    )
-
-
-def _param_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--param",
-        metavar="k=v",
-        action="append",
-        default=[],
-        help="value of $k in the SQL; may be repeated",
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from eegfm.commands.output import print_columns
-from eegfm.commands.verb import Verb
+from eegfm.commands.verb import Verb, param_argument, parameters
 from eegfm_lake.errors import EegfmError
 
 
@@ -35,6 +35,8 @@ def ingest(options: argparse.Namespace) -> None:
         retry_failed=options.retry_failed,
         rehash=options.rehash,
         list_only=options.list,
+        profile=options.profile,
+        params=parameters(options.param),
     )
     if report.failed:
         lake = f" --lake {options.lake}" if options.lake_given else ""
@@ -59,6 +61,8 @@ def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", metavar="N", type=int, default=0, help="processes; 0: a plain loop (default)"
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    parser.add_argument("--profile", default="eeg200", help="which signal chain (default: eeg200)")
+    param_argument(parser, "what the data set takes beside its folder")
     parser.add_argument("--retry-failed", action="store_true", help="read again what failed before")
     parser.add_argument("--rehash", action="store_true", help="compare contents, not only sizes")
 
