@@ -44,13 +44,13 @@ def edf_epochs(scoring: Path, recording: Path) -> tuple[Event, ...]:
     """
     import mne  # takes half a second to import
 
+    header, fields = edf_fields(scoring), edf_fields(recording)
+    if header is None or not header.whole:  # of a web page or a stump MNE makes a scoring without stages
+        raise _unreadable(scoring, recording, "it is no EDF" if header is None else "it is cut off")
     try:
         found = mne.read_annotations(scoring)
     except Exception as error:  # MNE lets many kinds through for a damaged file
-        raise EegfmError(
-            f"{scoring.name}, the scoring of {recording.name}, cannot be read ({_line(error)}); fetch it again, "
-            "then ingest with --retry-failed"
-        ) from error
+        raise _unreadable(scoring, recording, _line(error)) from error
     annotations = [
         (float(onset), float(length), str(text))
         for onset, length, text in zip(found.onset, found.duration, found.description, strict=True)
@@ -153,6 +153,13 @@ def _later_s(scoring: Path, recording: Path) -> float:
             "another recording, or one of the dates is wrong"
         )
     return later.total_seconds()
+
+
+def _unreadable(scoring: Path, recording: Path, found: str) -> EegfmError:
+    return EegfmError(
+        f"{scoring.name}, the scoring of {recording.name}, cannot be read ({found}); fetch it again, then ingest "
+        "with --retry-failed"
+    )
 
 
 def _plain(text: str) -> str:
