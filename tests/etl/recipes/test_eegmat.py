@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from eegfm_etl.recipes.eegmat import RECIPE
+from eegfm_lake.cohort import freeze
 from eegfm_lake.query import run_sql
 from eegfm_lake.table import Lake
 
@@ -76,6 +77,13 @@ def test_all_real_recordings_become_recordings(eegmat_dir: Path, tmp_path: Path)
     assert Counter(one["sex"] for one in people) == {"F": 27, "M": 9}
     assert min(one["age"] for one in people) == 16
     assert max(one["age"] for one in people) == 26
+    frozen = freeze(Lake.open(lake_uri), "eegmat_arithmetic")
+    people_of = {(one["split"], one["label"]): one["people"] for one in frozen.counts}
+    assert people_of == {
+        (split, label): count
+        for split, count in {"train": 28, "valid": 4, "test": 4}.items()
+        for label in ("rest/eyes_closed", "cognition/arithmetic")
+    }
     for row in Lake.open(lake_uri).recordings().to_pylist():
         assert Counter(stored(row).values()) == {"eeg": 19, "ecg": 1}
         assert dropped(row) == {"EEG A2-A1"}

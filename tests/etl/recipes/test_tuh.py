@@ -88,6 +88,13 @@ def test_tuab_gives_whole_recordings_a_label_and_its_split_comes_out_of_sql(tmp_
         ("tuh/aaaaabbb", "clinical/abnormal", "train"),
         ("tuh/aaaaamye", "clinical/abnormal", "test"),
     ]
+    params = {"seconds": "2", "stride_s": "2"}
+    frozen = freeze(Lake.open(str(tmp_path / "lake")), "official_split", params=params)
+    assert {(one["split"], one["label"]): one["people"] for one in frozen.counts} == {
+        ("train", "clinical/normal"): 1,
+        ("train", "clinical/abnormal"): 1,
+        ("test", "clinical/abnormal"): 1,
+    }
 
 
 def test_a_cohort_keeps_the_people_of_an_evaluation_corpus_out_of_pre_training(tmp_path: Path):
