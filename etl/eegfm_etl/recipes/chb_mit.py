@@ -16,8 +16,8 @@ from eegfm_etl.seizures import seizure_events
 
 _FILE = re.compile(r"(?P<case>chb\d\d)(?P<run>[a-z]?_\d+\+?)\.edf")
 _BLOCK = re.compile(r"^File Name:\s*(?P<file>\S+)(?P<rest>.*?)(?=^File Name:|\Z)", re.MULTILINE | re.DOTALL)
-_START = re.compile(r"Seizure\s*\d*\s*Start Time:\s*([\d.]+)\s*seconds", re.IGNORECASE)
-_STOP = re.compile(r"Seizure\s*\d*\s*End Time:\s*([\d.]+)\s*seconds", re.IGNORECASE)
+_START = re.compile(r"Seizure\s*\d*\s*Start Time:\s*(\d+(?:\.\d+)?)\s*seconds", re.IGNORECASE)
+_STOP = re.compile(r"Seizure\s*\d*\s*End Time:\s*(\d+(?:\.\d+)?)\s*seconds", re.IGNORECASE)
 _COUNT = re.compile(r"Number of Seizures in File:\s*(\d+)", re.IGNORECASE)
 _SAME = {"chb01": ("chb_mit/chb21",), "chb21": ("chb_mit/chb01",)}
 
@@ -105,6 +105,7 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/chbmit/1.0.0/",
     namespace="chb_mit",
     plan=plan,
+    # download: every file below https://physionet.org/files/chbmit/1.0.0/
     start_time_note="dropped: dates were replaced by others before publication",
     layout="chb01/chb01_03.edf, chb01/chb01-summary.txt, SUBJECT-INFO",
 )

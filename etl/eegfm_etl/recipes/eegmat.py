@@ -86,6 +86,7 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/eegmat/1.0.0/",
     namespace="eegmat",
     plan=plan,
+    # download: every file below https://physionet.org/files/eegmat/1.0.0/
     start_time_note="dropped: every header says midnight of 1 January",
     layout="Subjectnn_1.edf (rest), Subjectnn_2.edf (arithmetic), subject-info.csv",
 )

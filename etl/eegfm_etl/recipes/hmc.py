@@ -71,5 +71,6 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/hmc-sleep-staging/1.1/",
     namespace="hmc",
     plan=plan,
+    # download: every file below https://physionet.org/files/hmc-sleep-staging/1.1/
     layout="recordings/SN001.edf, recordings/SN001_sleepscoring.edf",
 )

@@ -164,5 +164,6 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/siena-scalp-eeg/1.0.0/",
     namespace="siena",
     plan=plan,
+    # download: every file below https://physionet.org/files/siena-scalp-eeg/1.0.0/
     layout="PN00/PN00-1.edf, PN00/Seizures-list-PN00.txt, subject_info.csv",
 )

@@ -103,5 +103,6 @@ RECIPE = Recipe(
     ),
     namespace="sleep_edf",
     plan=plan,
+    # download: every file below https://physionet.org/files/sleep-edfx/1.0.0/
     layout="sleep-cassette/SC4001E0-PSG.edf with SC4001EC-Hypnogram.edf, sleep-telemetry/ST7011J0-PSG.edf …",
 )

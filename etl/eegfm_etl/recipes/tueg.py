@@ -44,8 +44,8 @@ RECIPE = Recipe(
     access="agreement",
     verified=True,
     layout_source=(
-        "https://isip.piconepress.com/projects/nedc/data/tuh_eeg/ (AAREADME.txt); "
-        "https://braindecode.org/stable/generated/braindecode.datasets.TUH.html"
+        "https://braindecode.org/stable/generated/braindecode.datasets.TUH.html; folders and references: "
+        "https://isip.piconepress.com/projects/nedc/data/tuh_eeg/tuh_eeg_seizure/v2.0.3/AAREADME.txt"
     ),
     namespace=tuh.NAMESPACE,
     plan=plan,

@@ -5,6 +5,7 @@ The corpus' README: ``edf/train/aaaaaaar/aaaaaaar_00000001.edf`` and ``edf/eval/
 evaluation files name their people by numbers of their own: which of TUEG's people they are, the names do not tell.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def _events(marks: Path) -> tuple[tuple[Event, ...], str | None]:
             channel, start, stop, kind = line.split(",")
             text, label = _KINDS[kind]
             onset_s, length_s = float(start), float(stop) - float(start)
+            if not (channel.isdigit() and 0 <= onset_s < math.inf and 0 <= length_s < math.inf):
+                raise ValueError(line)
             events.append(Event(onset_s, length_s, label, kind, text, tuh.TCP_MONTAGE[int(channel)]))
         except (ValueError, KeyError, IndexError):
             expected = "channel 0 to 21, start, stop, kind 1 to 6"

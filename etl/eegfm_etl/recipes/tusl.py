@@ -15,7 +15,7 @@ _FILE = re.compile(tuh.TOKEN)
 # One level less than TUEG's tree, which has the group's folder before the person's.
 _FOLDERS = re.compile(rf"(?:^|(?:^|/)edf/)[a-z\d]{{8}}/s\d{{3}}_\d{{4}}(?:_\d\d_\d\d)?/{tuh.MONTAGE}/[^/]+$")
 _KINDS = {"bckg": "background", "seiz": "seizure", "slow": "slowing"}
-_LINE = re.compile(r"(?P<start>[\d.]+)\s+(?P<stop>[\d.]+)\s+(?P<kind>\w+)\s+[\d.]+")
+_LINE = re.compile(r"(?P<start>\d+(?:\.\d+)?)\s+(?P<stop>\d+(?:\.\d+)?)\s+(?P<kind>\w+)\s+[\d.]+")
 
 
 def plan(root: Path) -> list[Job]:
@@ -50,7 +50,7 @@ def _events(marks: Path) -> tuple[tuple[Event, ...], str | None]:
     events = []
     for line in lines:
         match = _LINE.fullmatch(line)
-        if match is None:
+        if match is None or float(match["stop"]) < float(match["start"]):
             return (
                 (),
                 f"{marks.name} is damaged: {line[:40]!r} where start, stop, kind, confidence were expected",
@@ -73,7 +73,8 @@ RECIPE = Recipe(
     access="agreement",
     verified=True,
     layout_source=(
-        "https://isip.piconepress.com/projects/nedc/data/tuh_eeg/tuh_eeg_slowing/ (AAREADME.txt of v2.0.1)"
+        "von Weltin et al. 2017, doi:10.1109/SPMB.2017.8257018; the tree and the label files as public readers take "
+        "them: https://github.com/935963004/NeuroLM"
     ),
     namespace=tuh.NAMESPACE,
     plan=plan,
