@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from eegfm_etl.recipes.eegmat import RECIPE
+from eegfm_etl.recipes.eegmat import RECIPE, plan
 from eegfm_lake.cohort import freeze
 from eegfm_lake.query import run_sql
 from eegfm_lake.table import Lake
@@ -63,6 +63,13 @@ def test_without_the_table_nothing_is_guessed_about_people(root: Path):
     (root / "subject-info.csv").unlink()
     row = ingested(root, "eegmat")["eegmat/Subject00/rest"]
     assert (row["age"], row["sex"], row["phenotype"], row["source"]["parts"]) == (None, None, None, [])
+
+
+@pytest.mark.shared
+def test_the_plan_of_the_real_files_has_72_recordings_of_36_people(eegmat_dir: Path):
+    jobs = plan(eegmat_dir)
+    assert (len(jobs), len({job.person.id for job in jobs})) == (72, 36)
+    assert all(job.person.age and job.person.sex and job.person.phenotype for job in jobs)
 
 
 @pytest.mark.shared
