@@ -16,7 +16,7 @@ from eegfm_etl.edf import unit_factor
 from eegfm_etl.events import Event, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
-from eegfm_etl.recipe import Job, Person
+from eegfm_etl.recipe import Job, Person, by_file_names
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
@@ -112,6 +112,7 @@ def process_file(
         raise SourceError("read", job.refused)
     source = reader.open(path, job.ask)
     header = source.header
+    job = by_file_names(job, header.names)
     channels = _channels(header, job)
     line_freq_hz, line_freq_origin = _line_freq(header, job)
     done = harmonise(
