@@ -16,6 +16,7 @@ from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import SampleSource, Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
 from eegfm_etl.tape import Frames, in_pieces
+from eegfm_etl.transform import transformed
 from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
 
@@ -140,10 +141,10 @@ def harmonised_frames(
     segment, kernels = plan.segments[index], plan.kernels[index]
     total = plan.ratio.stored(segment.samples)
     centred = _centred(chunks(source, segment, chunk), offset_uv)
-    frames: Frames = resampled(centred, plan.ratio, segment.samples)
-    if segment.samples < SHORTEST_HIGH_PASSED_S * plan.rate_hz:
-        frames = [_detrended(np.concatenate(list(frames), axis=1), plan.stored)]
-    return filtered(frames, kernels, total)
+    if segment.samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz:
+        return transformed(centred, plan.ratio, kernels, segment.samples)
+    frames = np.concatenate(list(resampled(centred, plan.ratio, segment.samples)), axis=1)
+    return filtered([_detrended(frames, plan.stored)], kernels, total)
 
 
 def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
