@@ -25,14 +25,18 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
         return psd_CF
     window = np.hanning(n).astype(np.float32)
     centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)
-    power = np.abs(fft.rfft(centred * window, axis=1)) ** 2 * (2 / (rate_hz * (window**2).sum()))
+    centred *= window
+    bins = fft.rfft(centred, axis=1, overwrite_x=True)
+    power = np.square(bins.real)
+    power += np.square(bins.imag)
     edges = np.searchsorted(
         np.arange(power.shape[1]) * rate_hz / n, np.append(FREQS_HZ - 0.25, FREQS_HZ[-1] + 0.25)
     )
     widths = np.diff(edges)
     known = (widths > 0) & (rate_hz / 2 >= FREQS_HZ + 0.25)
-    sums = np.cumsum(np.pad(power, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-    psd_CF[:, known] = (sums[:, edges[1:][known]] - sums[:, edges[:-1][known]]) / widths[known]
+    if known.any():
+        sums = np.add.reduceat(power[:, : edges[1:][known][-1]], edges[:-1][known], axis=1)
+        psd_CF[:, known] = sums * (2 / (rate_hz * np.square(window).sum())) / widths[known]
     return psd_CF
 
 

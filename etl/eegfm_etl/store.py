@@ -16,11 +16,13 @@ from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import SampleSource, Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
 from eegfm_etl.tape import Frames, in_pieces
+from eegfm_etl.transform import transformed
 from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
+_THINNING = 4  # every fourth stored sample is counted there
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,16 @@ class Tally:
 
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
         """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
-        values = np.arange(-_HISTOGRAM, _HISTOGRAM + 1)
+        half = (self.histogram.sum(axis=1) + 1) // 2
         scales = []
-        for counts in self.histogram:
-            middle = values[np.searchsorted(counts.cumsum(), counts.sum() / 2)]
-            order = np.argsort(np.abs(values - middle), kind="stable")
-            half = np.searchsorted(counts[order].cumsum(), counts.sum() / 2)
-            scales.append(1.4826 * abs(values[order[half]] - middle))
+        for counts, least in zip(self.histogram, half, strict=True):
+            middle = int(np.searchsorted(counts.cumsum(), least))
+            above, below = counts[middle + 1 :], counts[:middle][::-1]
+            within = np.zeros(max(len(above), len(below)) + 1, dtype=np.int64)  # at each distance
+            within[0] = counts[middle]
+            within[1 : len(above) + 1] += above
+            within[1 : len(below) + 1] += below
+            scales.append(1.4826 * int(np.searchsorted(within.cumsum(), least)))
         return np.array(scales) * steps_uv
 
 
@@ -140,10 +145,10 @@ def harmonised_frames(
     segment, kernels = plan.segments[index], plan.kernels[index]
     total = plan.ratio.stored(segment.samples)
     centred = _centred(chunks(source, segment, chunk), offset_uv)
-    frames: Frames = resampled(centred, plan.ratio, segment.samples)
-    if segment.samples < SHORTEST_HIGH_PASSED_S * plan.rate_hz:
-        frames = [_detrended(np.concatenate(list(frames), axis=1), plan.stored)]
-    return filtered(frames, kernels, total)
+    if segment.samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz:
+        return transformed(centred, plan.ratio, kernels, segment.samples)
+    frames = np.concatenate(list(resampled(centred, plan.ratio, segment.samples)), axis=1)
+    return filtered([_detrended(frames, plan.stored)], kernels, total)
 
 
 def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
@@ -160,14 +165,16 @@ def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
 
 
 def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> np.ndarray:
-    units = np.rint(samples_CN / steps_uv[:, None].astype(np.float32))
-    tally.clipped += (np.abs(units) > _INT16).sum(axis=1)
-    stored_CN = np.clip(units, -_INT16, _INT16).astype(np.int16)
-    bins = np.clip(stored_CN, -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
-    bins += np.arange(len(bins))[:, None] * tally.histogram.shape[1]
-    tally.histogram += np.bincount(bins.ravel(), minlength=tally.histogram.size).reshape(
-        tally.histogram.shape
-    )
+    units = samples_CN * (1 / steps_uv[:, None]).astype(np.float32)
+    np.rint(units, out=units)
+    beyond = np.abs(units).max(axis=1) > _INT16
+    if beyond.any():
+        tally.clipped[beyond] += np.count_nonzero(np.abs(units[beyond]) > _INT16, axis=1)
+        np.clip(units, -_INT16, _INT16, out=units)
+    stored_CN = units.astype(np.int16)
+    bins = np.clip(stored_CN[:, ::_THINNING], -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
+    for row, counted in enumerate(bins):
+        tally.histogram[row] += np.bincount(counted, minlength=tally.histogram.shape[1])
     return stored_CN
 
 
