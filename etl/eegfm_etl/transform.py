@@ -73,7 +73,7 @@ def _units(ratio: Resampling, pad_units: int, total: int) -> int:
 
 
 def _fast(units: int) -> int:
-    """The next length that transforms quickly; the ratio's own factors stay what they are."""
+    """Return the next length that transforms quickly; the ratio's own factors stay what they are."""
     return int(fft.next_fast_len(units, real=True))
 
 

@@ -1,5 +1,7 @@
 """Resampling and filtering in one transform, held to one after the other."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,7 +55,7 @@ def test_how_the_stream_is_cut_changes_no_sample(rate_hz, cut):
     x_CN = noise(rate_hz, 200.0, 2)
     ratio = Resampling.between(rate_hz, 200, x_CN.shape[1])
     edges = [0, *np.cumsum(cut).clip(max=x_CN.shape[1]).tolist(), x_CN.shape[1]]
-    pieces = [x_CN[:, a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    pieces = [x_CN[:, a:b] for a, b in pairwise(edges) if b > a]
     chosen = kernels(rate_hz, "eeg", "eeg")
     whole = np.concatenate(list(transformed([x_CN], ratio, chosen, x_CN.shape[1])), axis=1)
     cut_up = np.concatenate(list(transformed(pieces, ratio, chosen, x_CN.shape[1])), axis=1)
