@@ -1,4 +1,4 @@
-"""Annotations of EDF+ and BDF+: events, and the time stamp of every record.
+r"""Annotations of EDF+ and BDF+: events, and the time stamp of every record.
 
 A time-stamped annotation list (TAL) is ``+onset[\x15duration]\x14text\x14…\x00``; the first one of a record has an
 empty text and is the record's own time (Kemp and Olivan 2003).
@@ -66,7 +66,12 @@ def record_times(records: EdfRecords, count: int) -> RecordTimes | None:
                 if place == 0 and found and found[0][2][:1] == [""] and data[:1] in b"+-":
                     onsets_s[record] = found[0][0]
                     digits = max(digits, _digits(data))
-                annotations += [(onset, length, text) for onset, length, texts in found for text in texts if text]
+                annotations += [
+                    (onset, length, text)
+                    for onset, length, texts in found
+                    for text in texts
+                    if text and not _own_time(text, onset)
+                ]
                 record += 1
     annotations.sort(key=lambda one: one[0])
     return RecordTimes(onsets_s, 10.0**-digits, annotations, unreadable)
@@ -115,9 +120,14 @@ def _tals(data: bytes) -> tuple[list[tuple[float, float, list[str]]], int]:
 
 def _restarted(onset: float, length: float, texts: list[str]) -> list[tuple[float, float, list[str]]]:
     """Nihon Kohden writes the time stamp's list and the event's as one: empty text, onset, text."""
-    if len(texts) > 2 and not texts[0] and _STAMP.match(texts[1]):
+    if len(texts) > 1 and not texts[0] and _STAMP.match(texts[1]):
         return [(onset, length, [""]), (_seconds(texts[1].encode()), np.nan, texts[2:])]
     return [(onset, length, texts)]
+
+
+def _own_time(text: str, onset: float) -> bool:
+    """Whether a text is nothing but its own onset, as some exports write beside the time stamp."""
+    return "." in text and bool(_STAMP.match(text)) and abs(_seconds(text.encode()) - onset) < 1e-6
 
 
 def _seconds(text: bytes) -> float:

@@ -47,7 +47,10 @@ def personal(header: EdfHeader) -> tuple[str, ...]:
     patient = header.patient.split()
     found = [name for name, text in zip(_PATIENT, patient, strict=False) if text != "X"]
     found += ["patient additional"] if len(patient) > len(_PATIENT) else []
-    return (*found, *(name for name, text in zip(_RECORDING, _subfields(header), strict=False) if text != "X"))
+    return (
+        *found,
+        *(name for name, text in zip(_RECORDING, _subfields(header), strict=False) if text != "X"),
+    )
 
 
 def recorded(header: EdfHeader) -> tuple[tuple[str, str], ...]:
@@ -81,9 +84,8 @@ def _common(header: EdfHeader, name: str) -> float | None:
 
 
 def _voltages(header: EdfHeader) -> Sequence[int]:
-    return [
-        i for i in header.signals if unit_factor(header.units[i]) is not None and "status" not in header.labels[i].lower()
-    ]
+    known = [i for i in header.signals if unit_factor(header.units[i]) is not None]
+    return [i for i in known if "status" not in header.labels[i].lower()]
 
 
 def _filter(pattern: re.Pattern[str], text: str) -> float | None:

@@ -13,7 +13,13 @@ import numpy as np
 
 from eegfm_etl.edf import EdfHeader, read_header, unit_factor
 from eegfm_etl.formats import edf_gaps, edf_said
-from eegfm_etl.formats.edf_annotations import Annotation, RecordTimes, read_annotations, record_times, relative
+from eegfm_etl.formats.edf_annotations import (
+    Annotation,
+    RecordTimes,
+    read_annotations,
+    record_times,
+    relative,
+)
 from eegfm_etl.formats.edf_records import EdfRecords
 from eegfm_etl.formats.edf_triggers import status_channel, trigger_events
 from eegfm_etl.source import Ask, SourceError, SourceHeader
@@ -43,7 +49,8 @@ class EdfSource:
         header = read_header(Path(path))
         if not header.signals:
             raise SourceError(
-                "annotations", f"{header.path.name} holds annotations and no signal: it goes with a recording beside it"
+                "annotations",
+                f"{header.path.name} holds annotations and no signal: it goes with a recording beside it",
             )
         header, times = _settled(header)
         self._edf, self._records = header, EdfRecords(header)
@@ -78,9 +85,7 @@ class EdfSource:
         data += self._zero[chosen, None]
         return data
 
-    def _described(
-        self, times: RecordTimes | None, faults: list[tuple[int, str]], ask: Ask
-    ) -> SourceHeader:
+    def _described(self, times: RecordTimes | None, faults: list[tuple[int, str]], ask: Ask) -> SourceHeader:
         header = self._edf
         per_record = max(header.samples_per_record[i] for i in self._signals)
         rate_hz = per_record / header.record_s
@@ -188,7 +193,7 @@ def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int,
     gains, zeros, faults = [], [], []
     for row, i in enumerate(header.signals):
         found, unit = header.ranges[i], unit_factor(header.units[i], header.labels[i])
-        factor = 1.0 if unit is None or unit == 1.0 and header.units[i].lower() != "v" else 1e6 * unit
+        factor = 1.0 if unit is None or (unit == 1.0 and header.units[i].lower() != "v") else 1e6 * unit
         low, high, first, last = found or (0.0, 0.0, 0.0, 0.0)
         gain = (high - low) / (last - first) if last != first else 0.0
         reason = None
@@ -207,9 +212,7 @@ def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int,
     return np.array(gains), np.array(zeros), faults
 
 
-def _of_sidecar(
-    path: Path, start: datetime.datetime | None
-) -> tuple[list[Annotation], float, list[str]]:
+def _of_sidecar(path: Path, start: datetime.datetime | None) -> tuple[list[Annotation], float, list[str]]:
     """Read another file's annotations, moved by the difference of the two starts where both are on one day."""
     header, found = read_annotations(path)
     other, _ = edf_said.start_time(header, 0.0)
@@ -217,13 +220,19 @@ def _of_sidecar(
         return found, 0.0, []
     shift_s = (other - start).total_seconds()
     if abs(shift_s) > 86400.0:
-        return found, 0.0, [f"{path.name} starts on another day: its annotations were counted from the first sample"]
-    return found, shift_s, [f"{path.name} starts {shift_s:g} s after the recording: its annotations were moved"]
+        return (
+            found,
+            0.0,
+            [f"{path.name} starts on another day: its annotations were counted from the first sample"],
+        )
+    return (
+        found,
+        shift_s,
+        [f"{path.name} starts {shift_s:g} s after the recording: its annotations were moved"],
+    )
 
 
-def _outside(
-    annotations: Sequence[Annotation], last: tuple[float, int, int], rate_hz: float
-) -> list[str]:
+def _outside(annotations: Sequence[Annotation], last: tuple[float, int, int], rate_hz: float) -> list[str]:
     end_s = last[0] + (last[2] - last[1]) / rate_hz
     onsets = [onset for onset, _, _ in annotations if onset < 0 or onset > end_s]
     if not onsets:

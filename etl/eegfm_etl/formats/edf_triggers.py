@@ -48,7 +48,9 @@ def trigger_events(records: EdfRecords, signal: int, rate_hz: float) -> tuple[li
         codes.append(values[at])
         changes, last = changes + len(at), int(values[-1])
         if changes > most:
-            return [], [f"{header.labels[signal]} changes more than {_MOST_A_SECOND:g} times a second: no triggers"]
+            return [], [
+                f"{header.labels[signal]} changes more than {_MOST_A_SECOND:g} times a second: no triggers"
+            ]
     begin, code = np.concatenate(starts), np.concatenate(codes)
     length = np.diff(begin, append=total)
     rest = 0 if (code == 0).any() else _longest(code, length)
