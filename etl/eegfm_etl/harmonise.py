@@ -32,7 +32,10 @@ SHORTEST_S = 1.0
 """A segment shorter than this is left out and counted."""
 
 SLOWEST_HZ = 0.5
-"""A channel with fewer samples is listed and left out: no biosignal that is stored lies there."""
+"""A channel with fewer samples a second is listed and left out: no biosignal that is stored lies there."""
+
+FASTEST_HZ = 1e6
+"""A channel with more is listed and left out: no amplifier does that, its header lies."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def harmonise(
     EegfmError
         No channel is to be stored, or no segment of a second or more holds anything but zeros.
     """
-    channels = [_fast_enough(channel) for channel in channels]
+    channels = [_at_a_true_rate(channel) for channel in channels]
     stored = [channel for channel in channels if channel.status != "dropped"]
     if not stored:
         raise EegfmError(f"none of {len(channels)} channels is EEG, EOG, ECG, EMG or respiration")
@@ -138,10 +141,12 @@ def _harmonised(facts: record.Facts) -> Harmonised:
     )
 
 
-def _fast_enough(channel: ChannelPlan) -> ChannelPlan:
-    if channel.status == "dropped" or channel.source_rate >= SLOWEST_HZ:
+def _at_a_true_rate(channel: ChannelPlan) -> ChannelPlan:
+    if channel.status == "dropped" or SLOWEST_HZ <= channel.source_rate <= FASTEST_HZ:
         return channel
-    reason = f"{channel.source_rate:.3g} samples a second are too few (at least {SLOWEST_HZ:g})"
+    how = "few" if channel.source_rate < SLOWEST_HZ else "many"
+    limits = f"{SLOWEST_HZ:g} to {FASTEST_HZ:g}"
+    reason = f"{channel.source_rate:.3g} samples a second are too {how} to be true of a biosignal ({limits})"
     return replace(channel, status="dropped", reasons=(*channel.reasons, reason))
 
 

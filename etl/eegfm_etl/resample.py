@@ -48,9 +48,10 @@ class Resampling:
         limit = 1
         while abs((ratio := exact.limit_denominator(limit)) - exact) > tolerance or ratio == 0:
             if max(ratio.numerator, ratio.denominator) > _LARGEST:
-                ratio = exact.limit_denominator(max(1, min(_LARGEST, int(_LARGEST / exact))))
                 break
             limit *= 2
+        if max(ratio.numerator, ratio.denominator) > _LARGEST:
+            ratio = exact.limit_denominator(max(1, min(_LARGEST, int(_LARGEST / exact))))
         return cls(ratio.numerator, ratio.denominator)
 
     def drift_s(self, source_hz: float, stored_hz: float, samples: int) -> float:

@@ -26,7 +26,8 @@ class SampleSource(Protocol):
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Give samples start to stop, counted at the rows' own rate: (rows, stop - start) float64 µV.
 
-        All rows of one call have one rate; None asks for every channel.
+        All rows of one call have one rate; None asks for every channel. A channel at a share of the fastest
+        one's rate has that share of its samples, rounded.
         """
         ...
 

@@ -176,7 +176,8 @@ def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
 
 def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
     rows = [row for row, channel in enumerate(stored) if TYPE_BANDS.get(channel.type, (0.0,))[0] is not None]
-    samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
+    if rows:
+        samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
     return samples_CN
 
 

@@ -246,7 +246,8 @@ def test_text_damaged_copies_of_real_recordings_are_refused(zoo_dir: Path, reade
 def _read_or_reason(reader: ReaderProcess, path: Path) -> str | None:
     try:
         source = reader.open(path)
-        assert source.read(0, min(source.n_samples, 500)).shape[0] == len(source.header.names)
+        fastest = [row for row, rate in enumerate(source.header.rates) if rate == source.rate_hz]
+        assert source.read(0, min(source.n_samples, 500), fastest).shape[0] == len(fastest)
     except SourceError as error:
         return error.reason
     return None
