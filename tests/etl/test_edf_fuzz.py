@@ -1,16 +1,24 @@
 """Corrupted EDF and BDF files: a reason in words, or the samples that an independent reader finds."""
 
+import re
 import warnings
 from pathlib import Path
 
 import edfio
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegfm_etl.edf import unit_factor
 from eegfm_etl.formats.edf_source import EdfSource
+from eegfm_etl.process import Stamp, process_file
+from eegfm_etl.readers import ReaderProcess
+from eegfm_etl.recipe import Job, Person
 from eegfm_etl.source import SourceError
+from eegfm_lake.errors import EegfmError
+from eegfm_lake.signals import SignalReader
+from eegfm_lake.storage import Storage
 from tests.etl.edf_bytes import Channel, Edf, stamps
 
 RECORDS = 8
@@ -156,3 +164,32 @@ def calibrated(theirs, source: EdfSource, row: int) -> np.ndarray | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return one.data * (1.0 if factor is None or (factor == 1.0 and unit.lower() != "v") else 1e6 * factor)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with ReaderProcess(time_limit_s=20) as process:
+        yield process
+
+
+@settings(deadline=20000, max_examples=40, suppress_health_check=list(HealthCheck))
+@given(file=corrupted())
+def test_a_corrupted_file_becomes_a_row_or_a_reason(tmp_path_factory, reader, file):
+    data, bdf = file
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / f"corrupted.{'bdf' if bdf else 'edf'}"
+    path.write_bytes(data)
+    job = Job(path, path.name, path.stem, Person(""))
+    row, reason = harmonised(job, folder, reader)
+    assert not re.search("crashed|took longer|does not explain|more memory", reason)
+    if row is not None:
+        stored = SignalReader(Storage(folder), "signal.parquet")
+        assert stored.n_samples == row["signal"]["samples"] == sum(one["samples"] for one in row["segments"])
+        assert np.isfinite(stored.read_uv(0, stored.n_samples)).all()
+
+
+def harmonised(job: Job, folder: Path, reader: ReaderProcess) -> tuple[dict | None, str]:
+    try:
+        return process_file(job.path, job, folder, stamp=Stamp("file"), reader=reader)[0], ""
+    except EegfmError as error:
+        return None, str(error)
