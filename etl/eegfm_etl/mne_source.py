@@ -10,7 +10,6 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eegfm_etl import edf
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import SourceError, SourceHeader
 
@@ -35,11 +34,10 @@ class MneSource:
     def __init__(self, path: Path) -> None:
         path = Path(path)
         self.format = sniff(path)
-        self._edf = edf.read_header(path) if self.format in ("EDF", "BDF") else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._raw = _open(path, self.format)
-            segments, annotations = self._times(path)
+            segments, annotations = self._times()
         self._to_uv, units = self._units()
         self.header = SourceHeader(
             path=str(path),
@@ -49,7 +47,7 @@ class MneSource:
             n_samples=len(self._raw.times),
             names=tuple(self._raw.ch_names),
             types=tuple(self._raw.get_channel_types()),
-            rates=self._rates(),
+            rates=(float(self._raw.info["sfreq"]),) * len(self._raw.ch_names),
             units=units,
             positions=_positions(self._raw.info),
             annotations=tuple(annotations),
@@ -88,39 +86,15 @@ class MneSource:
             )
         return data
 
-    def _rates(self) -> tuple[float, ...]:
-        rate, channels = float(self._raw.info["sfreq"]), len(self._raw.ch_names)
-        if self._edf is None or len(self._edf.signals) != channels:
-            return (rate,) * channels
-        return tuple(self._edf.samples_per_record[i] / self._edf.record_s for i in self._edf.signals)
-
     def _units(self) -> tuple[np.ndarray, tuple[str | None, ...]]:
-        """Factor to µV and the unit's text of every channel.
+        """Factor to µV and the unit's text of every channel."""
+        volts = [ch["unit"] == _VOLT for ch in self._raw.info["chs"]]
+        return np.where(volts, 1e6, 1.0), tuple(None if volt else "no voltage" for volt in volts)
 
-        MNE takes EDF units that it does not know for volts; what the header says wins.
-        """
-        channels = len(self._raw.ch_names)
-        if self._edf is None or len(self._edf.signals) != channels:
-            volts = [ch["unit"] == _VOLT for ch in self._raw.info["chs"]]
-            return np.where(volts, 1e6, 1.0), tuple(None if volt else "no voltage" for volt in volts)
-        units = [self._edf.units[i] for i in self._edf.signals]
-        factors = []
-        for unit, name, kind in zip(units, self._raw.ch_names, self._raw.get_channel_types(), strict=True):
-            known_to_mne = {"mV": 1e-3, "uV": 1e-6, "µV": 1e-6}.get(unit, 1.0)
-            volts = 1.0 if kind == "stim" else edf.unit_factor(unit, name)
-            factors.append(1.0 if volts is None or kind == "stim" else 1e6 * volts / known_to_mne)
-        return np.array(factors), tuple(units)
-
-    def _times(self, path: Path) -> tuple[list[tuple[float, int, int]], list[tuple[float, float, str]]]:
+    def _times(self) -> tuple[list[tuple[float, int, int]], list[tuple[float, float, str]]]:
         rate, n = float(self._raw.info["sfreq"]), len(self._raw.times)
         found = self._raw.annotations
         shift_s = self._raw.first_time if found.orig_time is not None else 0.0
-        if self._edf is not None:
-            segments = edf.record_segments(path, self._edf, rate)
-            segments = [(start, min(first, n), min(stop, n)) for start, first, stop in segments if first < n]
-            if len(segments) > 1:  # MNE drops what lies beyond the joined samples
-                found, shift_s = mne.read_annotations(path), 0.0
-            return segments, _annotations(found, shift_s)
         annotations = _annotations(found, shift_s)
         if self.format == "EEGLAB":
             return _split_at_boundaries(annotations, rate, n)
@@ -132,8 +106,6 @@ class MneSource:
 
 def _open(path: Path, kind: str) -> mne.io.BaseRaw:
     readers = {
-        "EDF": mne.io.read_raw_edf,
-        "BDF": mne.io.read_raw_bdf,
         "GDF": mne.io.read_raw_gdf,
         "EEGLAB": mne.io.read_raw_eeglab,
         "FIF": mne.io.read_raw_fif,

@@ -213,8 +213,12 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
     positions = {**header.positions, **job.positions}
     planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
+    faults = dict(header.faults)
     channels = [
-        _marked(_without_unknown_unit(one, units[one.source_index]), job.bad.get(one.source_name))
+        _marked(
+            _without_unknown_unit(one, units[one.source_index]),
+            faults.get(one.source_index, job.bad.get(one.source_name)),
+        )
         for one in planned
     ]
     if any(one.type == "eeg" and one.status != "dropped" for one in channels):

@@ -30,7 +30,7 @@ _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channe
 class SourceBlock:
     """Figures of one block of source samples, a value a channel."""
 
-    samples: int
+    samples: int | np.ndarray  # one count, or a count a channel where their rates differ
     middle: np.ndarray  # median of every fourth sample, µV
     low: np.ndarray
     high: np.ndarray

@@ -13,9 +13,10 @@ from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, TYPE_BANDS, Kernel, filtered
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import Resampling, resampled
-from eegfm_etl.samples import SampleSource, Segment, chunks
+from eegfm_etl.samples import Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
-from eegfm_etl.tape import Frames, in_pieces
+from eegfm_etl.strands import Strand
+from eegfm_etl.tape import Frames, fitted, in_pieces
 from eegfm_etl.transform import transformed
 from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
@@ -30,14 +31,27 @@ class Plan:
     """What is fixed before the second pass."""
 
     profile: Profile
-    rate_hz: float  # of the source
     stored: list[ChannelPlan]
-    segments: list[Segment]
-    ratio: Resampling
+    strands: list[Strand]  # the stored channels by rate, the fastest first
     line_freq_hz: float | None
     line_freq_origin: str | None
     kernels: list[list[Kernel]]  # per segment, per stored channel
     steps_uv: np.ndarray
+
+    @property
+    def rate_hz(self) -> float:
+        """Rate of the fastest stored channel."""
+        return self.strands[0].rate_hz
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Segments, counted at that rate."""
+        return self.strands[0].segments
+
+    @property
+    def ratio(self) -> Resampling:
+        """From that rate to the profile's; it says how many samples are stored."""
+        return self.strands[0].ratio
 
     @property
     def block(self) -> int:
@@ -92,20 +106,16 @@ class Tally:
         return np.array(scales) * steps_uv
 
 
-def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, chunk: int) -> Tally:
+def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     """Write the signal file of a recording.
 
     Parameters
     ----------
-    source : SampleSource
-        Only the channels to be stored.
     plan : Plan
     figures : SourceFigures
-        Of the same source.
+        Of the same strands.
     out : Path
         The signal file to write.
-    chunk : int
-        Samples read at once.
 
     Returns
     -------
@@ -119,8 +129,7 @@ def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, c
         first = 0
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
-            frames = harmonised_frames(source, plan, index, figures.offsets_uv[index], chunk)
-            for start, filtered_CN in enumerate(in_pieces(frames, plan.block, total)):
+            for start, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
                 stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
                 judged = _judge(stored_CN, plan, figures, len(tally.blocks), near, tally)
                 writer.write_block(stored_CN, judged.columns)
@@ -132,23 +141,39 @@ def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, c
     return tally
 
 
-def harmonised_frames(
-    source: SampleSource, plan: Plan, index: int, offset_uv: np.ndarray, chunk: int
-) -> Iterator[np.ndarray]:
-    """Resample and filter one segment; a short one is detrended where it would have been high-passed.
+def _blocks(plan: Plan, index: int, offset_uv: np.ndarray, total: int) -> Iterator[np.ndarray]:
+    """Yield the blocks of one segment: (C, at most a block's samples) float32 µV at the profile's rate."""
+    pieces = [
+        in_pieces(_harmonised(plan, strand, index, offset_uv[strand.rows], total), plan.block, total)
+        for strand in plan.strands
+    ]
+    if len(pieces) == 1:
+        yield from pieces[0]
+        return
+    for parts in zip(*pieces, strict=True):
+        block_CN = np.empty((len(plan.stored), parts[0].shape[1]), np.float32)
+        for strand, part in zip(plan.strands, parts, strict=True):
+            block_CN[strand.rows] = part
+        yield block_CN
 
-    Yields
-    ------
-    np.ndarray, shape (C, n), float32
-        µV at the profile's rate.
-    """
-    segment, kernels = plan.segments[index], plan.kernels[index]
-    total = plan.ratio.stored(segment.samples)
-    centred = _centred(chunks(source, segment, chunk), offset_uv)
-    if segment.samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz:
-        return transformed(centred, plan.ratio, kernels, segment.samples)
-    frames = np.concatenate(list(resampled(centred, plan.ratio, segment.samples)), axis=1)
-    return filtered([_detrended(frames, plan.stored)], kernels, total)
+
+def _harmonised(
+    plan: Plan, strand: Strand, index: int, offset_uv: np.ndarray, total: int
+) -> Iterator[np.ndarray]:
+    """Resample and filter one segment; a short one is detrended where it would have been high-passed."""
+    segment, kernels = strand.segments[index], [plan.kernels[index][row] for row in strand.rows]
+    centred = _centred(chunks(strand.source, segment, strand.chunk), offset_uv)
+    long = plan.segments[index].samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz
+    if long:
+        frames: Frames = transformed(centred, strand.ratio, kernels, segment.samples)
+    else:
+        frames = resampled(centred, strand.ratio, segment.samples)
+    if strand.ratio.stored(segment.samples) != total:
+        frames = fitted(frames, total)
+    if long:
+        return iter(frames)
+    stored = [plan.stored[row] for row in strand.rows]
+    return filtered([_detrended(np.concatenate(list(frames), axis=1), stored)], kernels, total)
 
 
 def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
@@ -160,7 +185,8 @@ def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
 
 def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
     rows = [row for row, channel in enumerate(stored) if TYPE_BANDS.get(channel.type, (0.0,))[0] is not None]
-    samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
+    if rows:
+        samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
     return samples_CN
 
 

@@ -58,7 +58,7 @@ def transformed(
     for frame, start in enumerate(range(0, total, hop_out)):
         first = frame * hop_in
         piece = tape.take(first, min(first + n_in, samples + 2 * pad_in))
-        spectrum = fft.rfft(piece, n_in, axis=-1)[:, : response_CF.shape[1]]
+        spectrum = _with_images(fft.rfft(piece, n_in, axis=-1), n_in, response_CF.shape[1])
         spectrum *= response_CF
         valid = min(hop_out, total - start)
         yield fft.irfft(spectrum, n_out, axis=-1, overwrite_x=True)[:, pad_out : pad_out + valid]
@@ -77,10 +77,22 @@ def _fast(units: int) -> int:
     return int(fft.next_fast_len(units, real=True))
 
 
+def _with_images(spectrum_CF: np.ndarray, n_in: int, bins: int) -> np.ndarray:
+    """Go on above the source's Nyquist frequency with its mirror image, as samples between zeros have it.
+
+    The resampling kernel takes it off, but not at once: that is how it goes through the samples that it was given.
+    """
+    there = spectrum_CF.shape[1]
+    if bins <= there:
+        return spectrum_CF[:, :bins]
+    mirrored = spectrum_CF[:, n_in - np.arange(there, bins)].conj()
+    return np.concatenate([spectrum_CF, mirrored], axis=1)
+
+
 def _responses(kernels: Sequence[Kernel], ratio: Resampling, n_in: int, n_out: int) -> np.ndarray:
     """Real responses (C or 1, bins) of both kernels, and the scale between the two lengths."""
     unique = list({id(kernel): kernel for kernel in kernels}.values())
-    bins = min(n_in, n_out) // 2 + 1
+    bins = min(n_out // 2 + 1, n_in if ratio.up > ratio.down else n_in // 2 + 1)
     of_ratio = _of_ratio(ratio, n_in)[:bins] * (n_out / n_in)
     rows = {id(kernel): (_of_kernel(kernel.taps, n_out)[:bins] * of_ratio) for kernel in unique}
     chosen = [rows[id(kernel)] for kernel in (unique if len(unique) == 1 else kernels)]
@@ -95,5 +107,4 @@ def _of_kernel(taps: np.ndarray, n: int) -> np.ndarray:
 def _of_ratio(ratio: Resampling, n_in: int) -> np.ndarray:
     if ratio.up == ratio.down:
         return np.ones(n_in // 2 + 1)
-    taps = ratio.kernel.astype(np.float64)
-    return _of_kernel(taps, n_in * ratio.up)[: n_in // 2 + 1] / ratio.up
+    return _of_kernel(ratio.kernel.astype(np.float64), n_in * ratio.up)[:n_in] / ratio.up

@@ -58,7 +58,7 @@ def test_what_is_stored_does_not_depend_on_the_chunks(tmp_path_factory, lengths_
 def test_a_recording_too_big_for_memory_is_stored_as_one_that_fits(tmp_path, monkeypatch):
     data_uv = noise(3, 70, 160)
     fits, _ = run(data_uv, 160, tmp_path / "fits.parquet", line_freq_hz=None)
-    monkeypatch.setattr("eegfm_etl.samples._IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("eegfm_etl.strands.IN_MEMORY_BYTES", 1000)
     streamed, _ = run(data_uv, 160, tmp_path / "streamed.parquet", line_freq_hz=None, chunk_s=7.3)
     assert streamed.signal_file.sha256 == fits.signal_file.sha256
 
@@ -247,7 +247,7 @@ class Endless:
 
 
 def peak_bytes(hours: float, tmp_path, monkeypatch) -> int:
-    monkeypatch.setattr("eegfm_etl.samples._IN_MEMORY_BYTES", 2**20)
+    monkeypatch.setattr("eegfm_etl.strands.IN_MEMORY_BYTES", 2**20)
     source = Endless(100.0, int(hours * 3600 * 100))
     tracemalloc.start()
     try:

@@ -13,7 +13,7 @@ from eegfm_etl.transform import transformed
 from eegfm_lake.schema import PROFILES
 
 PROFILE = PROFILES["eeg200"]
-RATES_HZ = (100, 128, 160, 200, 250, 256, 500, 512, 1000, 1998, 2048, 5000)
+RATES_HZ = (1, 12.8, 100, 128, 160, 200, 250, 256, 500, 512, 1000, 1998, 2048, 5000)
 
 
 def kernels(rate_hz: float, *kinds: str):
@@ -21,11 +21,11 @@ def kernels(rate_hz: float, *kinds: str):
 
 
 def noise(rate_hz: float, seconds: float, channels: int) -> np.ndarray:
-    """Noise below 0.7 of the lower Nyquist frequency, where both ways must agree."""
+    """Noise, below 0.7 of the stored Nyquist frequency where that is the lower one: above it both ways differ."""
     rng = np.random.default_rng(int(rate_hz))
     n = round(rate_hz * seconds)
     spectrum = np.fft.rfft(rng.standard_normal((channels, n)))
-    spectrum[:, np.fft.rfftfreq(n, 1 / rate_hz) > 0.7 * min(rate_hz, 200) / 2] = 0
+    spectrum[:, np.fft.rfftfreq(n, 1 / rate_hz) > 70] = 0
     return (20 * np.fft.irfft(spectrum, n)).astype(np.float32)
 
 
@@ -50,7 +50,7 @@ def relative(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @settings(deadline=None, max_examples=15)
-@given(rate_hz=st.sampled_from(RATES_HZ[:8]), cut=st.lists(st.integers(1, 4000), min_size=1, max_size=6))
+@given(rate_hz=st.sampled_from(RATES_HZ[:10]), cut=st.lists(st.integers(1, 4000), min_size=1, max_size=6))
 def test_how_the_stream_is_cut_changes_no_sample(rate_hz, cut):
     x_CN = noise(rate_hz, 200.0, 2)
     ratio = Resampling.between(rate_hz, 200, x_CN.shape[1])
@@ -62,7 +62,7 @@ def test_how_the_stream_is_cut_changes_no_sample(rate_hz, cut):
     np.testing.assert_array_equal(whole, cut_up)
 
 
-@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize("rate_hz", RATES_HZ[2:])
 def test_a_sine_keeps_amplitude_and_phase(rate_hz):
     times_s = np.arange(0, 60, 1 / rate_hz)
     frequency = 10.0

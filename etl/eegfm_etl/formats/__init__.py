@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from eegfm_etl.formats.edf_source import EdfSource
 from eegfm_etl.mne_source import MneSource
 from eegfm_etl.samples import SampleSource
+from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask
 
 
@@ -27,4 +29,6 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     SourceError
         Where the file cannot be read.
     """
+    if sniff(Path(path)) in ("EDF", "BDF"):
+        return EdfSource(Path(path), ask)
     return MneSource(Path(path))
