@@ -29,7 +29,7 @@ from corrections.training import place, run
 from corrections.variants import VARIANTS
 
 from eegfm_lake.cohort import freeze
-from eegfm_lake.lock import Lock
+from eegfm_lake.lock import Lock, find_lock
 from eegfm_lake.table import Lake
 
 PARTS = ("variants", "classifiers", "elsewhere")
@@ -48,10 +48,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lake = Lake.open(options.lake)
-    locks = [
+    frozen = [
         freeze(lake, "eegmmidb_pretrain", params={"first": "1", "last": "36"}),
         freeze(lake, "eegmmidb_left_right", params={"last": "36"}),
     ]
+    locks = [find_lock(each.path, "") for each in frozen]
     runs = Path(options.runs)
     runs.mkdir(parents=True, exist_ok=True)
     if "variants" in options.parts:

@@ -27,7 +27,7 @@ from eegfm.decode.training import (
 )
 from eegfm.model import ClassifierHead, Encoder, FlattenHead
 
-CLASSES = ("left_fist", "right_fist")
+CLASSES = ("motor/imagery/left_fist", "motor/imagery/right_fist")
 HEADS = {
     "ours": "signed functions of position",
     "flatten": "all tokens into three linear layers, as released",
