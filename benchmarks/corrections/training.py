@@ -24,19 +24,11 @@ BATCH = 8
 
 def run(variant: Variant, seed: int, steps: int, given: Material, runs: Path) -> dict:
     """Train and judge; leave the figures and the weights among the runs."""
-    torch.manual_seed(seed)
-    model = variant.build(given.positions_C3, given.statistics)
-    multiplied, reference = (
-        flops(built, given) for built in (model, VARIANTS[0].build(given.positions_C3, given.statistics))
-    )
-    own_steps = round(steps * reference / multiplied) if variant.trained else 0
     begin = time.process_time()
-    train(variant, model, seed, own_steps, given)
+    model, cost = pretrained(variant, seed, steps, given)
     cpu_s = time.process_time() - begin
-    model.eval()
     result = {
-        "steps": own_steps,
-        "mflop": round(multiplied / 1e6, 1),
+        **cost,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "cpu_s": round(cpu_s, 1),
         "hidden": hidden_error(model, given) if variant.judged else None,
@@ -48,14 +40,27 @@ def run(variant: Variant, seed: int, steps: int, given: Material, runs: Path) ->
 
 
 def trained(variant: Variant, seed: int, steps: int, given: Material, runs: Path) -> nn.Module:
-    """Return a variant as its run left it, run now if it has not been."""
+    """Return a variant as its run left it, trained now if its weights are not there."""
     weights = place(runs, variant, steps, seed, "pt")
     if not weights.exists():
-        run(variant, seed, steps, given, runs)
+        model, _ = pretrained(variant, seed, steps, given)
+        torch.save(model.state_dict(), weights)
     torch.manual_seed(seed)
     model = variant.build(given.positions_C3, given.statistics)
     model.load_state_dict(torch.load(weights, weights_only=True))
     return model.eval()
+
+
+def pretrained(variant: Variant, seed: int, steps: int, given: Material) -> tuple[nn.Module, dict]:
+    """Return a variant after its share of the multiplications of ``steps`` steps of ours, and that share."""
+    torch.manual_seed(seed)
+    model = variant.build(given.positions_C3, given.statistics)
+    multiplied, reference = (
+        flops(built, given) for built in (model, VARIANTS[0].build(given.positions_C3, given.statistics))
+    )
+    own_steps = round(steps * reference / multiplied) if variant.trained else 0
+    train(variant, model, seed, own_steps, given)
+    return model.eval(), {"steps": own_steps, "mflop": round(multiplied / 1e6, 1)}
 
 
 def place(runs: Path, variant: Variant, steps: int, seed: int, ending: str) -> Path:
