@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from corrections.judging import hidden_error, probe
+from corrections.judging import hidden_error
 from corrections.material import TABLE, Material, read
 from corrections.report import shown, write
 from corrections.training import trained
@@ -33,11 +33,10 @@ class Place:
     """Where models are judged."""
 
     name: str
-    given: Callable[[Material, Sequence[Lock]], Material]
+    given: Callable[[Material, Lock], Material]
     models: Sequence[str] = MODELS
     told: bool = True
     """Ours is told where the electrodes are; else that they are those of training."""
-    read_out: bool = True
 
 
 def neighbours(cap: Sequence[str]) -> list[str]:
@@ -47,14 +46,14 @@ def neighbours(cap: Sequence[str]) -> list[str]:
     return [others[i] for i in linear_sum_assignment(apart_CC)[1]]
 
 
-def at_neighbours(given: Material, locks: Sequence[Lock]) -> Material:
-    electrodes = neighbours(cap_of(locks[0]))
-    (positions_C3, windows), (_, trials) = (read(lock, electrodes) for lock in locks)
-    return replace(given, positions_C3=positions_C3, windows=windows, trials=trials)
+def at_neighbours(given: Material, lock: Lock) -> Material:
+    electrodes = neighbours(cap_of(lock))
+    positions_C3, windows = read(lock, electrodes)
+    return replace(given, positions_C3=positions_C3, windows=windows)
 
 
-def at_all(given: Material, locks: Sequence[Lock]) -> Material:
-    positions_C3, windows = read(locks[0], cap_of(locks[0]))
+def at_all(given: Material, lock: Lock) -> Material:
+    positions_C3, windows = read(lock, cap_of(lock))
     return replace(given, positions_C3=positions_C3, windows=windows)
 
 
@@ -63,15 +62,15 @@ def cap_of(lock: Lock) -> Sequence[str]:
     return WindowReader(lock, ReaderConfig(bad="keep")).read(0).names
 
 
-def beginnings(given: Material, locks: Sequence[Lock]) -> Material:
-    return replace(given, windows=given.windows.first(SHORT), trials=given.trials.first(SHORT))
+def beginnings(given: Material, lock: Lock) -> Material:
+    return replace(given, windows=given.windows.first(SHORT))
 
 
 PLACES = (
-    Place("as in training", lambda given, locks: given),
+    Place("as in training", lambda given, lock: given),
     Place("19 other electrodes", at_neighbours),
     Place("19 other electrodes, taken for those of training", at_neighbours, ("ours",), told=False),
-    Place("64 electrodes", at_all, ("ours",), read_out=False),
+    Place("64 electrodes", at_all, ("ours",)),
     Place("windows of 2 s", beginnings),
 )
 
@@ -80,7 +79,7 @@ def write_elsewhere(steps: int, seeds: int, given: Material, runs: Path, locks: 
     """Judge what has not been judged, and write the table."""
     rows = []
     for place in PLACES:
-        here = place.given(given, locks)
+        here = place.given(given, locks[0])
         zeros = hidden_error(lambda batch: torch.zeros(()), here)["all"]
         for name in place.models:
             (variant,) = (v for v in VARIANTS if v.name == name)
@@ -88,11 +87,10 @@ def write_elsewhere(steps: int, seeds: int, given: Material, runs: Path, locks: 
             for seed in range(seeds):
                 model = trained(variant, seed, steps, given, runs)
                 judged.append(judge(model, place, here, runs / f"elsewhere_{name}_{steps}_{seed}.json"))
-            errors = [each["hidden"] for each in judged]
-            probes = shown([each["probe"] for each in judged]) if place.read_out else ""
+            errors = [each["all"] for each in judged]
             share = shown([error / zeros for error in errors])
-            rows.append([place.name, name, shown(errors), f"{zeros:.3f}", share, probes, str(seeds)])
-    heads = ["judged at", "model", "hidden error", "zeros", "of zeros", "left/right, unseen", "seeds"]
+            rows.append([place.name, name, shown(errors), f"{zeros:.3f}", share, str(seeds)])
+    heads = ["judged at", "model", "hidden error", "zeros", "of zeros", "seeds"]
     write("elsewhere", list(locks), heads, rows)
 
 
@@ -102,9 +100,7 @@ def judge(model: nn.Module, place: Place, here: Material, file: Path) -> dict[st
     if place.name not in known:
         if hasattr(model, "masked") and place.told:
             model.masked.encoder.one = layout_of(here.positions_C3)
-        known[place.name] = {"hidden": hidden_error(model, here)["all"]}
-        if place.read_out:
-            known[place.name] |= {"probe": probe(model, here)["probe"]}
+        known[place.name] = hidden_error(model, here)
         file.write_text(json.dumps(known))
         print(file.stem, place.name, json.dumps(known[place.name]), flush=True)
     return known[place.name]
