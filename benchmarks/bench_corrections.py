@@ -7,7 +7,7 @@ pre-trained encoder; models at electrodes and lengths that they were not trained
 eegmmidb (runs 4, 8 and 12 of S001-S036):
 
     eegfm ingest eegmmidb --only '*R04.edf' --only '*R08.edf' --only '*R12.edf'
-    python benchmarks/bench_corrections.py                                   # everything, about an hour
+    python benchmarks/bench_corrections.py                                   # everything, about two hours of one core
     python benchmarks/bench_corrections.py --parts variants --only ours no_mix
     python benchmarks/bench_corrections.py --parts classifiers elsewhere     # they train ours if need be
 
