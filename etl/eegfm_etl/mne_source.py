@@ -10,9 +10,10 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eegfm_etl import edf
+from eegfm_etl import edf, gdf
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import Ask, SourceError, SourceHeader
+from eegfm_etl.triggers import trigger_events
 
 _SKIP = re.compile(r"bad_acq_skip", re.IGNORECASE)
 _JOINT = re.compile(r"boundary|^New Segment/", re.IGNORECASE)
@@ -25,6 +26,8 @@ class MneSource:
     Parameters
     ----------
     path : Path
+    ask : Ask, optional
+        What the reader must be told.
 
     Raises
     ------
@@ -32,14 +35,17 @@ class MneSource:
         Where the file cannot be read, with a reason that a scientist understands.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ask: Ask | None = None) -> None:
         path = Path(path)
         self.format = sniff(path)
+        self._notes: list[str] = []
         self._edf = edf.read_header(path) if self.format in ("EDF", "BDF") else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._raw = _open(path, self.format)
             segments, annotations = self._times(path)
+        if ask is not None and ask.triggers is not None:
+            annotations = sorted([*annotations, *trigger_events(self._raw, ask.triggers)])
         self._to_uv, units = self._units()
         self.header = SourceHeader(
             path=str(path),
@@ -58,6 +64,7 @@ class MneSource:
             hardware_band=_hardware_band(self._raw.info),
             start_time=_start_time(self._raw.info),
             warnings=tuple(dict.fromkeys(str(one.message).splitlines()[0] for one in caught)),
+            notes=tuple(self._notes),
         )
 
     @property
@@ -125,6 +132,9 @@ class MneSource:
         if self.format == "EEGLAB":
             return _split_at_boundaries(annotations, rate, n)
         skips = [(onset, onset + length) for onset, length, text in annotations if _SKIP.search(text)]
+        if self.format == "GDF" and (gone := gdf.missing(self._raw)):
+            skips += [(first / rate, stop / rate) for first, stop in gone]
+            self._notes.append(f"missing values became {len(gone)} gaps; MNE reads them as potentials")
         joints = [round(onset * rate) for onset, _, text in annotations if _JOINT.search(text)]
         kept = [one for one in annotations if not (_SKIP.search(one[2]) or _JOINT.search(one[2]))]
         return _cut(_without(skips, rate, n), joints, rate), kept

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from eegfm_etl.formats import uci
+from eegfm_etl.formats.arrays import ArrayFile
 from eegfm_etl.mne_source import MneSource
 from eegfm_etl.samples import SampleSource
-from eegfm_etl.source import Ask
+from eegfm_etl.source import ArrayLayout, Ask
 
 
 def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
@@ -27,4 +29,9 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     SourceError
         Where the file cannot be read.
     """
-    return MneSource(Path(path))
+    path = Path(path)
+    if ask is not None and isinstance(ask.layout, ArrayLayout):
+        return ArrayFile(path, ask.layout)
+    if uci.trial_files(path):
+        return uci.UciTrials(path)
+    return MneSource(path, ask)
