@@ -30,10 +30,11 @@ def trigger_events(raw: mne.io.BaseRaw, channel: str) -> list[tuple[float, float
         raise SourceError(
             "read", f"it has no channel {channel!r} with its events; it has {', '.join(raw.ch_names[:8])} …"
         )
+    row = raw.ch_names.index(channel)  # by number: MNE takes the name ``stim`` for a type
     rate_hz, n = raw.info["sfreq"], len(raw.times)
     chunk, last, steps = max(1, round(_CHUNK_S * rate_hz)), 0, []
     for start in range(0, n, chunk):
-        values = np.rint(raw.get_data([channel], start=start, stop=min(start + chunk, n))[0]).astype(np.int64)
+        values = np.rint(raw.get_data([row], start=start, stop=min(start + chunk, n))[0]).astype(np.int64)
         changes = np.flatnonzero(np.diff(values, prepend=last))
         steps += [(start + int(place), int(values[place])) for place in changes]
         last = int(values[-1])

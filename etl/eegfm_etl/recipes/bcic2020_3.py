@@ -55,7 +55,7 @@ def read_answers(path: Path) -> dict[int, tuple[str, ...]]:
             member = book.getinfo("xl/worksheets/sheet1.xml")
             if member.file_size > _SHEET_BYTES:
                 return {}
-            cells = ElementTree.fromstring(book.read(member)).iter("{*}c")
+            cells = ElementTree.fromstring(book.read(member)).findall(".//{*}c")
     except (OSError, KeyError, zipfile.BadZipFile, ElementTree.ParseError):
         return {}
     answers: dict[int, list[tuple[int, str]]] = {}

@@ -95,7 +95,10 @@ def test_sessions_are_ingested_with_their_labels_and_the_official_split(source: 
         said = methodology_of(row)
         assert said["reference"] == ("left mastoid", "declared")
         assert said["line_freq"] == ("50", "declared")
-        assert (said["hardware_highpass"], said["hardware_lowpass"]) == (("0.5", "declared"), ("100", "declared"))
+        assert (said["hardware_highpass"], said["hardware_lowpass"]) == (
+            ("0.5", "declared"),
+            ("100", "declared"),
+        )
 
 
 def test_the_evaluations_cues_get_the_true_labels(source: Path, tmp_path: Path):
@@ -122,7 +125,9 @@ def test_missing_values_between_runs_are_gaps(source: Path, tmp_path: Path):
     assert [one["start_s"] for one in training["segments"]] == pytest.approx(expected)
     assert [one["samples"] for one in training["segments"]] == [1000, 1000, 1000, 2400, 2400]
     assert "missing values became 5 gaps" in training["source"]["notes"][0]
-    assert max(one["scale_uv"] for one in training["channels"]) < 40  # no jump to -100 µV was filtered into it
+    assert (
+        max(one["scale_uv"] for one in training["channels"]) < 40
+    )  # no jump to -100 µV was filtered into it
     rests = [path for _, path in labels_of(training) if path.startswith("rest/")]
     assert rests == ["rest/eyes_open", "rest/eyes_closed"]
     # A04T has the eye movements alone
@@ -155,7 +160,9 @@ def test_the_samples_are_those_of_the_file(source: Path):
     (job,) = [one for one in plan(source) if one.rel.endswith("A02E.mat")]
     opened = open_source(job.path, job.ask)
     assert opened.header.segments == ((0.0, 0, 1250), (5.0, 1250, 4250))
-    np.testing.assert_array_equal(opened.read(1200, 1300, [3, 24])[:, :50], eeg_uv(25, 1250, 4)[[3, 24], 1200:])
+    np.testing.assert_array_equal(
+        opened.read(1200, 1300, [3, 24])[:, :50], eeg_uv(25, 1250, 4)[[3, 24], 1200:]
+    )
     np.testing.assert_array_equal(opened.read(1200, 1300, [3, 24])[:, 50:], eeg_uv(25, 3000, 5)[[3, 24], :50])
 
 

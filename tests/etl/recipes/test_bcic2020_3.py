@@ -47,7 +47,9 @@ def write_hdf5(path: Path, trials: int, seed: int) -> None:
         group["fs"] = np.array([[256.0]])
         references = np.empty((len(CLAB), 1), dtype=h5py.ref_dtype)
         for place, name in enumerate(CLAB):
-            cell = file.create_dataset(f"#refs#/c{place}", data=np.array([[ord(one)] for one in name], dtype="u2"))
+            cell = file.create_dataset(
+                f"#refs#/c{place}", data=np.array([[ord(one)] for one in name], dtype="u2")
+            )
             cell.attrs["MATLAB_class"] = np.bytes_("char")
             references[place, 0] = cell.ref
         clab = group.create_dataset("clab", data=references, dtype=h5py.ref_dtype)

@@ -53,7 +53,9 @@ def test_trials_come_from_the_trigger_channel(source: Path, tmp_path: Path):
 
 
 def test_a_file_without_the_trigger_channel_is_refused(tmp_path: Path):
-    raw = mne.io.RawArray(eeg_uv(8, 2560) * 1e-6, mne.create_info(list(CHANNELS), RATE, "eeg"), verbose="error")
+    raw = mne.io.RawArray(
+        eeg_uv(8, 2560) * 1e-6, mne.create_info(list(CHANNELS), RATE, "eeg"), verbose="error"
+    )
     (tmp_path / "source").mkdir()
     raw.save(tmp_path / "source" / "subject02_run1_raw.fif", verbose="error")
     report, _ = ingested(tmp_path, "kalunga_ssvep", tmp_path / "source")

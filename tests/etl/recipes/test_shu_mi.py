@@ -62,7 +62,8 @@ def test_every_trial_is_a_segment_with_its_label(source: Path, tmp_path: Path):
 def test_labels_that_do_not_fit_the_trials_are_refused(source: Path, tmp_path: Path):
     data = np.stack([eeg_uv(32, 1000)] * 3)
     savemat(
-        source / "mat" / "sub-001_ses-01_task_motorimagery_eeg.mat", {"data": data, "labels": np.array([[1, 2]])}
+        source / "mat" / "sub-001_ses-01_task_motorimagery_eeg.mat",
+        {"data": data, "labels": np.array([[1, 2]])},
     )
     report, _ = ingested(tmp_path, "shu_mi", source, only=["*sub-001_ses-01*"])
     assert report.failed == 1

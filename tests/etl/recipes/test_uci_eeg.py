@@ -16,7 +16,9 @@ from .miniatures import eeg_uv, ingested, labels_of, splits, types_of
 CHANNELS = ("FP1", "FP2", "F7", "F8", "FZ", "CZ", "C3", "C4", "PZ", "O1", "O2", "X", "nd", "Y")
 
 
-def write_trial(folder: Path, person: str, trial: int, condition: str = "S1 obj ", samples: int = 256) -> Path:
+def write_trial(
+    folder: Path, person: str, trial: int, condition: str = "S1 obj ", samples: int = 256
+) -> Path:
     """One trial as UCI has it: a header, then for each channel a line a sample."""
     data = eeg_uv(len(CHANNELS), 256, seed=trial)[:, :samples]
     lines = [
@@ -65,7 +67,9 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
     folder = tmp_path / "full" / "co3c0000402"
     for trial in range(3):
         write_trial(folder, "co3c0000402", trial)
-    (folder / "co3c0000402.rd.003.gz").write_bytes(gzip.compress(b"# co3c0000402.rd\n# 120 trials, 64 chans\n"))
+    (folder / "co3c0000402.rd.003.gz").write_bytes(
+        gzip.compress(b"# co3c0000402.rd\n# 120 trials, 64 chans\n")
+    )
     write_trial(folder, "co3c0000402", 4, samples=200)  # shorter, and whole
     cut = write_trial(folder, "co3c0000402", 5)
     cut.write_bytes(cut.read_bytes()[:900])
