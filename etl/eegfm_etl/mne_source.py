@@ -10,7 +10,7 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eegfm_etl import edf, gdf
+from eegfm_etl import edf, gdf_missing
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 from eegfm_etl.triggers import trigger_events
@@ -132,7 +132,7 @@ class MneSource:
         if self.format == "EEGLAB":
             return _split_at_boundaries(annotations, rate, n)
         skips = [(onset, onset + length) for onset, length, text in annotations if _SKIP.search(text)]
-        if self.format == "GDF" and (gone := gdf.missing(self._raw)):
+        if self.format == "GDF" and (gone := gdf_missing.missing(self._raw)):
             skips += [(first / rate, stop / rate) for first, stop in gone]
             self._notes.append(f"missing values became {len(gone)} gaps; MNE reads them as potentials")
         joints = [round(onset * rate) for onset, _, text in annotations if _JOINT.search(text)]

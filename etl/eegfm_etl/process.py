@@ -108,6 +108,8 @@ def process_file(
     SourceError
         Where the file cannot become a recording.
     """
+    if job.refused is not None:
+        raise SourceError("read", job.refused)
     source = reader.open(path, job.ask)
     header = source.header
     channels = _channels(header, job)

@@ -89,6 +89,9 @@ class Job:
     parts
         Further files of the recording, below the source's root (sidecars; what the reader finds by itself need
         not be named).
+    refused
+        Why this file cannot become a recording although it is there: a table that holds its labels is damaged.
+        It is listed as a failure; without its labels it would be taken for a recording that has none.
     """
 
     path: Path
@@ -115,6 +118,7 @@ class Job:
     hardware_band: tuple[float | None, float | None] | None = None
     ask: Ask = field(default_factory=Ask)
     parts: tuple[str, ...] = ()
+    refused: str | None = None
 
     def __post_init__(self) -> None:
         for covariate, _, origin in self.methodology:
@@ -147,6 +151,10 @@ class Recipe:
     download
         Target folder and patterns (`wanted`) to the folder that then holds the files; None where the user
         fetches them.
+    apply_at
+        Where to sign the agreement, or to fetch the files, where `download` is None; None: `layout_source`.
+    layout
+        The layout that `plan` expects below the root, in a line: ``sub-*/eeg/*.edf, participants.tsv``.
     start_time_note
         Why the recordings' start time is not kept.
     params
@@ -176,6 +184,8 @@ class Recipe:
     params: Mapping[str, str] = field(default_factory=dict)
     within_person: bool = False
     generic: bool = False
+    apply_at: str | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:
@@ -205,3 +215,16 @@ def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Matc
                     kind.append(((Path(folder) / name).relative_to(root).as_posix(), match))
     empty = [one for one in folders if not any(rel.startswith(f"{one[0]}/") for rel, _ in found)]
     return sorted(found + empty, key=lambda one: one[0])
+
+
+def nearest(root: Path, rel: str, name: str) -> Path | None:
+    """Find the file of this name closest to a recording: in its folder, or one above it up to the root."""
+    for folder in PurePosixPath(rel).parents:
+        if (root / folder / name).is_file():
+            return root / folder / name
+    return None
+
+
+def parts_of(root: Path, *paths: Path | None) -> tuple[str, ...]:
+    """`Job.parts` of those sidecars that are there."""
+    return tuple(path.relative_to(root).as_posix() for path in paths if path is not None and path.is_file())

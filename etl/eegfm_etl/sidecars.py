@@ -1,11 +1,9 @@
-"""Tables beside recordings: participants, events, recording lists."""
+"""BIDS' tables beside recordings: cells that say ``n/a`` are no cells."""
 
 import csv
 import math
 from pathlib import Path
 
-OLDEST_YEARS = 120.0
-_SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
 _HANDS = {
     "r": "right",
     "right": "right",
@@ -43,17 +41,6 @@ def number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def age_years(text: str | None) -> float | None:
-    """Read an age in years; None where nothing plausible is said."""
-    years = number(text)
-    return years if years is not None and 0 < years <= OLDEST_YEARS else None
-
-
-def sex(text: str | None) -> str | None:
-    """Read a sex: ``female`` or ``male``; None where it is not said."""
-    return _SEXES.get((text or "").lower())
 
 
 def hand(text: str | None) -> str | None:

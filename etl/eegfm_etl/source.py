@@ -94,7 +94,7 @@ class ArrayLayout:
         Names of its axes in MATLAB's order: ``channel time``, ``time channel``, ``trial channel time`` …;
         trials are segments of their own, laid end to end.
     channels : tuple of str
-        Empty where `names` says where the file holds them.
+        An empty name leaves the channel out; none at all where `names` says where the file holds them.
     rate_hz : float
     unit : str
     names : str

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from eegfm_etl.formats import uci
-from eegfm_etl.formats.arrays import ArrayFile
+from eegfm_etl.formats import arrays, uci
 from eegfm_etl.mne_source import MneSource
 from eegfm_etl.samples import SampleSource
 from eegfm_etl.source import ArrayLayout, Ask
@@ -29,9 +28,9 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     SourceError
         Where the file cannot be read.
     """
-    path = Path(path)
-    if ask is not None and isinstance(ask.layout, ArrayLayout):
-        return ArrayFile(path, ask.layout)
+    path, ask = Path(path), ask or Ask()
+    if isinstance(ask.layout, ArrayLayout):
+        return arrays.open_recording(path, ask)
     if uci.trial_files(path):
-        return uci.UciTrials(path)
+        return uci.open_recording(path, ask)
     return MneSource(path, ask)

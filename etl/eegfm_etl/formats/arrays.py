@@ -16,7 +16,7 @@ import scipy
 from scipy.io import loadmat, whosmat
 
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.source import ArrayLabels, ArrayLayout, SourceError, SourceHeader
+from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask, SourceError, SourceHeader
 
 SUFFIXES = (".mat", ".npz", ".npy")
 _AXES = ("channel", "time", "trial")
@@ -47,7 +47,13 @@ class ArrayFile:
         arrays = [self._ordered(array, layout, len(names)) for array in variables(layout.variable)]
         if not arrays:
             raise self._error(f"holds no variable {layout.variable!r}; it is of another kind or damaged")
-        self._trials_CN = [trial_CN for array_KCN in arrays for trial_CN in array_KCN]
+        kept = [row for row, name in enumerate(names) if name]
+        names = tuple(names[row] for row in kept)
+        self._trials_CN = [
+            trial_CN if len(kept) == len(trial_CN) else trial_CN[kept]
+            for array_KCN in arrays
+            for trial_CN in array_KCN
+        ]
         self._edges = np.cumsum([0, *(trial_CN.shape[1] for trial_CN in self._trials_CN)])
         volts = unit_factor(layout.unit)
         self._to_uv = 1.0 if volts is None else 1e6 * volts
@@ -68,6 +74,7 @@ class ArrayFile:
                 (first / rate_hz, int(first), int(stop))
                 for first, stop in zip(self._edges[:-1], self._edges[1:], strict=True)
             ),
+            notes=(f"{layout.variable}: its axes, rate, unit and channels are declared, not in the file",),
         )
 
     @property
@@ -177,18 +184,30 @@ class ArrayFile:
         return SourceError("read", f"{self._path.name} {words}")
 
 
+def open_recording(path: Path, ask: Ask) -> ArrayFile:
+    """Open a file of arrays whose `Ask.layout` is an `ArrayLayout`."""
+    if not isinstance(ask.layout, ArrayLayout):
+        raise SourceError(
+            "read", f"{path.name} holds arrays without names, rate or unit; declare an ArrayLayout"
+        )
+    return ArrayFile(path, ask.layout)
+
+
 class _Variables:
     """The arrays of a file by name: `ArrayLayout.variable` says what a name may be."""
 
     def __init__(self, reader: str, names: list[str], load: Callable[[str], object]) -> None:
         self.reader, self._names, self._load = reader, names, load
+        self._loaded: dict[str, object] = {}  # samples, labels and names may be fields of one struct
 
     def __call__(self, wanted: str) -> list[np.ndarray]:
         top, *below = wanted.split(".")
         found = [name for name in self._names if fnmatchcase(name, top)]
         arrays: list[np.ndarray] = []
         for name in sorted(found, key=_by_number):
-            arrays += _inside(self._load(name), below)
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            arrays += _inside(self._loaded[name], below)
         return arrays
 
 

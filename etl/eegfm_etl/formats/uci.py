@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 NAME = re.compile(r"(?P<person>co\d[ac]\d{7})\.rd\.(?P<trial>\d{3})(?:\.gz)?", re.IGNORECASE)
 _CONDITION = re.compile(r"^# (?P<text>.+?)\s*,\s*trial\s+(?P<trial>\d+)")
@@ -91,6 +91,11 @@ class UciTrials:
         """Return samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start)."""
         chosen = slice(None) if rows is None else np.asarray(rows, dtype=np.int64)
         return self._samples_CN[chosen, start:stop].copy()
+
+
+def open_recording(path: Path, ask: Ask) -> UciTrials:
+    """Open a folder of trials, or one of them."""
+    return UciTrials(path)
 
 
 def trial_files(path: Path) -> list[Path]:

@@ -122,7 +122,7 @@ RECIPE = Recipe(
     version="1",
     title="BCI Competition IV data set 2a: four classes of motor imagery",
     people=9,
-    hours=13.0,
+    hours=None,
     task="left hand, right hand, both feet and tongue, imagined",
     licence="CC-BY-ND-4.0",
     citation=(
@@ -135,4 +135,6 @@ RECIPE = Recipe(
     namespace="bci_iv_2a",
     plan=plan,
     within_person=True,
+    apply_at="https://www.bbci.de/competition/iv/ or https://bnci-horizon-2020.eu/database/data-sets (001-2014)",
+    layout="A01T.gdf, A01E.gdf, A01E.mat with the true labels; or BNCI Horizon's A01T.mat, A01E.mat",
 )

@@ -81,7 +81,7 @@ RECIPE = Recipe(
     version="1",
     title="BCI Competition IV data set 2b: left and right hand, three bipolar channels",
     people=9,
-    hours=26.0,
+    hours=None,
     task="left and right hand, imagined",
     licence="CC-BY-ND-4.0",
     citation=(
@@ -94,4 +94,6 @@ RECIPE = Recipe(
     namespace="bci_iv_2b",
     plan=plan,
     within_person=True,
+    apply_at="https://www.bbci.de/competition/iv/",
+    layout="B0101T.gdf … B0905E.gdf, B0104E.mat … with the true labels",
 )

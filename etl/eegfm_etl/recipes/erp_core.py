@@ -11,6 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from eegfm_etl import sidecars
+from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 
@@ -121,8 +122,8 @@ def _job(root: Path, rel: str, match: re.Match[str], row: dict[str, str]) -> Job
         recording_id=f"erp_core/{match['person']}/{task}",
         person=Person(
             match["person"],
-            age=sidecars.age_years(row.get("age")),
-            sex=sidecars.sex(row.get("sex")),
+            age=age_years(row.get("age")),
+            sex=sex_letter(row.get("sex")),
             handedness=sidecars.hand(row.get("handedness")),
         ),
         task=task,
@@ -149,4 +150,6 @@ RECIPE = Recipe(
     layout_source="https://doi.org/10.18115/D5JW4R",
     namespace="erp_core",
     plan=plan,
+    apply_at="https://doi.org/10.18115/D5JW4R or https://nemar.org (nm000132)",
+    layout="sub-001/eeg/sub-001_task-N170_eeg.set with _events.tsv, participants.tsv",
 )

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from eegfm_etl import sidecars
+from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
-from eegfm_etl.source import Ask
 
 _FILE = re.compile(r"data\.bdf", re.IGNORECASE)
 _PERSON = re.compile(r"sub(?P<person>\d{3})", re.IGNORECASE)
@@ -88,16 +88,13 @@ def _job(root: Path, rel: str, person: str, row: dict[str, str]) -> Job:
         path=root / rel,
         rel=rel,
         recording_id=f"faced/sub{person}",
-        person=Person(
-            f"sub{person}", age=sidecars.age_years(row.get("age")), sex=sidecars.sex(row.get("gender"))
-        ),
+        person=Person(f"sub{person}", age=age_years(row.get("age")), sex=sex_letter(row.get("gender"))),
         task="videos",
         events=events,
         methodology=_METHODOLOGY,
         line_freq_hz=50.0,
-        # a table of events that cannot be read fails with its recording, in the reader's words
-        ask=Ask() if events is not None else Ask(annotations=(str(root / beside),)),
-        parts=(beside,) if events else (),
+        parts=(beside,) if events is not None else (),
+        refused=None if events is not None else f"{beside} is missing or damaged: it has the clips of {rel}",
     )
 
 
@@ -119,11 +116,13 @@ RECIPE = Recipe(
     people=123,
     hours=None,
     task="anger, disgust, fear, sadness, neutral, amusement, inspiration, joy, tenderness",
-    licence="as Synapse says (registration)",
+    licence="CC-BY-4.0",
     citation="Chen et al., Scientific Data 10:740, 2023",
     access="agreement",
     verified=True,
-    layout_source="https://doi.org/10.7303/syn50614194 (register there)",
+    layout_source="https://doi.org/10.1038/s41597-023-02650-w",
     namespace="faced",
     plan=plan,
+    apply_at="https://doi.org/10.7303/syn50614194 (register with Synapse)",
+    layout="Data/sub000/data.bdf and evt.bdf …, Recording_info.csv",
 )

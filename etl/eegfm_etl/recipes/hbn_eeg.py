@@ -11,6 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from eegfm_etl import sidecars
+from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 
@@ -96,8 +97,8 @@ def _job(root: Path, rel: str, match: re.Match[str], row: dict[str, str]) -> Job
         recording_id="/".join(["hbn_eeg", match["person"], match["task"], *([run] if run else [])]),
         person=Person(
             match["person"],
-            age=sidecars.age_years(row.get("age")),
-            sex=sidecars.sex(row.get("sex")),
+            age=age_years(row.get("age")),
+            sex=sex_letter(row.get("sex")),
             phenotype=factors or None,
         ),
         task=match["task"],
@@ -114,7 +115,7 @@ RECIPE = Recipe(
     id="hbn_eeg",
     version="1",
     title="HBN-EEG: Healthy Brain Network, six tasks",
-    people=3000,
+    people=None,
     hours=None,
     task="rest, films, surround suppression, contrast change, sequence learning, symbol search; CBCL factors",
     licence="CC-BY-SA-4.0",
@@ -124,4 +125,6 @@ RECIPE = Recipe(
     layout_source="https://neuromechanist.github.io/data/hbn/",
     namespace="hbn",
     plan=plan,
+    apply_at="https://neuromechanist.github.io/data/hbn/",
+    layout="sub-*/eeg/sub-*_task-*_eeg.set or .bdf with _events.tsv, participants.tsv",
 )

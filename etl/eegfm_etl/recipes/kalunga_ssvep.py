@@ -49,7 +49,7 @@ RECIPE = Recipe(
     version="1",
     title="SSVEP with LEDs of 13, 17 and 21 Hz (Kalunga et al.)",
     people=12,
-    hours=2.5,
+    hours=None,
     task="which of three lights is looked at, or none",
     licence="CC-BY-4.0",
     citation="Kalunga et al., Neurocomputing 191:55-68, 2016",
@@ -58,4 +58,6 @@ RECIPE = Recipe(
     layout_source="https://zenodo.org/records/2392979",
     namespace="kalunga_ssvep",
     plan=plan,
+    apply_at="https://zenodo.org/records/2392979",
+    layout="subject01_run1_raw.fif …",
 )

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from eegfm_etl import sidecars
+from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask
 
@@ -58,7 +59,7 @@ def _job(root: Path, rel: str, person: str, session: str, row: dict[str, str]) -
         path=root / rel,
         rel=rel,
         recording_id=f"shu_mi/{person}/ses-{session}",
-        person=Person(person, age=sidecars.age_years(row.get("age")), sex=sidecars.sex(row.get("sex"))),
+        person=Person(person, age=age_years(row.get("age")), sex=sex_letter(row.get("sex"))),
         session=f"ses-{session}",
         task="imagery",
         labels=LABELS,
@@ -83,4 +84,6 @@ RECIPE = Recipe(
     layout_source="https://doi.org/10.1038/s41597-022-01647-1",
     namespace="shu_mi",
     plan=plan,
+    apply_at="https://doi.org/10.6084/m9.figshare.19228725 (the authors give the archives' password)",
+    layout="sub-001_ses-01_task_motorimagery_eeg.mat …, participants.tsv",
 )

@@ -82,7 +82,7 @@ RECIPE = Recipe(
     version="1",
     title="EEG Database (UCI): alcoholism and controls, visual objects",
     people=122,
-    hours=4.1,
+    hours=None,
     task="pictures of objects, matched or not; alcoholism or control",
     licence="CC-BY-4.0",
     citation=(
@@ -96,4 +96,6 @@ RECIPE = Recipe(
     plan=plan,
     start_time_note="absent: the files have no date",
     within_person=True,
+    apply_at="https://archive.ics.uci.edu/dataset/121/eeg+database",
+    layout="SMNI_CMI_TRAIN/co2a0000364/co2a0000364.rd.000.gz …; or a_1_co2a0000364/…; or co2a0000364/…",
 )

@@ -17,7 +17,8 @@ EOG = ("HEOG_left", "HEOG_right", "VEOG_lower")
 HEAD = "onset\tduration\tsample\ttrial_type\tvalue\n"
 FACES = (
     HEAD
-    + "0.5\tn/a\t512\tSTATUS\t255\n1\t0.3\t1024\tstimulus\t7\n1.6\tn/a\t1638\tresponse\t201\n2.5\t0.3\t2560\tstimulus\t150\n"
+    + "0.5\tn/a\t512\tSTATUS\t255\n1\t0.3\t1024\tstimulus\t7\n"
+    + "1.6\tn/a\t1638\tresponse\t201\n2.5\t0.3\t2560\tstimulus\t150\n"
 )
 TONES = HEAD + "1\tn/a\t1024\tstimulus\t180\n2\tn/a\t2048\tstimulus\t80\n3\tn/a\t3072\tstimulus\t70\n"
 
@@ -45,8 +46,8 @@ def test_tasks_have_their_own_codes_and_the_monitor_its_delay(source: Path, tmp_
         "erp_core/001/MMN", "erp_core/001/N170", "erp_core/040/N170"
     ]  # fmt: skip
     tones, faces, other = rows
-    assert (faces["age"], faces["sex"], faces["handedness"]) == (25.0, "female", "right")
-    assert (other["age"], other["sex"], other["handedness"]) == (None, "male", "left")
+    assert (faces["age"], faces["sex"], faces["handedness"]) == (25.0, "F", "right")
+    assert (other["age"], other["sex"], other["handedness"]) == (None, "M", "left")
     assert labels_of(tones) == [
         (1.0, "erp/mmn/first_standard"), (2.0, "erp/mmn/standard"), (3.0, "erp/mmn/deviant")
     ]  # fmt: skip

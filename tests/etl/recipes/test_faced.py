@@ -65,8 +65,8 @@ def test_clips_are_paired_with_their_emotion(source: Path, tmp_path: Path):
     report, rows = ingested(tmp_path, "faced", source)
     assert (report.done, report.failed) == (2, 0), report.failures
     assert [(row["person"], row["sex"], row["age"]) for row in rows] == [
-        ("faced/sub000", "female", 21.0),
-        ("faced/sub122", "male", 38.0),
+        ("faced/sub000", "F", 21.0),
+        ("faced/sub122", "M", 38.0),
     ]
     assert labels_of(rows[0]) == [(2.0, "emotion/anger")]
     assert rows[0]["events"][0]["duration_s"] == pytest.approx(7)
@@ -78,6 +78,13 @@ def test_clips_are_paired_with_their_emotion(source: Path, tmp_path: Path):
         assert {one["source_rate"] for one in row["channels"] if one["status"] != "dropped"} == {rate_hz}
         assert row["source"]["parts"] == [f"Data/{row['recording_id'].removeprefix('faced/')}/evt.bdf"]
     assert RECIPE.access == "agreement"
+
+
+def test_without_its_events_a_recording_is_refused(source: Path, tmp_path: Path):
+    (source / "Data" / "sub000" / "evt.bdf").unlink()
+    report, rows = ingested(tmp_path, "faced", source)
+    assert [row["recording_id"] for row in rows] == ["faced/sub122"]
+    assert report.failures[0][1].startswith("Data/sub000/evt.bdf is missing or damaged")
 
 
 def test_a_start_without_a_number_and_an_end_without_a_start_are_no_clips():

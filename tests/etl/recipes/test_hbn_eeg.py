@@ -29,10 +29,14 @@ REST = """onset	duration	sample	value	event_code
 9.000	n/a	4500	instructed_toCloseEyes	30
 19.000	n/a	9500	instructed_toOpenEyes	20
 """
-PARTICIPANTS = """participant_id	release_number	sex	age	ehq_total	commercial_use	full_pheno	p_factor	attention	internalizing	externalizing
-sub-NDARAC904DMU	R1	M	9.1443	-50	Yes	Yes	0.386	n/a	-0.741	0.9
-sub-NDARZZ000AAA	R1	F	n/a	n/a	Yes	No	n/a	n/a	n/a	n/a
-"""
+PARTICIPANTS = "\n".join(
+    "\t".join(row.split())
+    for row in (
+        "participant_id release_number sex age ehq_total full_pheno p_factor attention internalizing externalizing",
+        "sub-NDARAC904DMU R1 M 9.1443 -50 Yes 0.386 n/a -0.741 0.9",
+        "sub-NDARZZ000AAA R1 F n/a n/a No n/a n/a n/a n/a",
+    )
+)
 
 
 def write_recording(folder: Path, stem: str, events: str, seed: int) -> None:
@@ -63,11 +67,11 @@ def test_people_have_their_factors_and_events_their_labels(source: Path, tmp_pat
         "hbn_eeg/NDARZZ000AAA/RestingState",
     ]
     rest, contrast, other = rows
-    assert (rest["person"], rest["age"], rest["sex"]) == ("hbn/NDARAC904DMU", 9.1443, "male")
+    assert (rest["person"], rest["age"], rest["sex"]) == ("hbn/NDARAC904DMU", 9.1443, "M")
     assert dict(rest["phenotype"]) == {
         "p_factor": "0.386", "internalizing": "-0.741", "externalizing": "0.9", "ehq_total": "-50"
     }  # fmt: skip
-    assert (other["age"], other["sex"], other["phenotype"]) == (None, "female", None)
+    assert (other["age"], other["sex"], other["phenotype"]) == (None, "F", None)
     assert labels_of(rest) == [(4.0, "rest/eyes_open"), (9.0, "rest/eyes_closed"), (19.0, "rest/eyes_open")]
     assert [event["duration_s"] for event in rest["events"]] == [None, 5.0, 10.0, None]
     targets = [event for event in contrast["events"] if (event["label"] or "").startswith("decision/")]

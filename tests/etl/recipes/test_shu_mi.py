@@ -39,8 +39,8 @@ def test_every_trial_is_a_segment_with_its_label(source: Path, tmp_path: Path):
         f"shu_mi/{person}/ses-{session}" for person in ("001", "025") for session in ("01", "05")
     ]
     assert {row["person"]: (row["age"], row["sex"]) for row in rows} == {
-        "shu_mi/001": (24.0, "male"),
-        "shu_mi/025": (None, "female"),  # nobody is 240
+        "shu_mi/001": (24.0, "M"),
+        "shu_mi/025": (None, "F"),  # nobody is 240
     }
     for row in rows:
         sides = ["left", "right", "right", "left"]

@@ -83,6 +83,17 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
     ]
 
 
+def test_a_second_ingest_knows_the_folders(tmp_path: Path):
+    write_trial(tmp_path / "full" / "co3c0000402", "co3c0000402", 0)
+    ingested(tmp_path, "uci_eeg", tmp_path / "full")
+    again, _ = ingested(tmp_path, "uci_eeg", tmp_path / "full")
+    assert (again.done, again.skipped) == (0, {"already in the lake": 1})
+    write_trial(tmp_path / "full" / "co3c0000402", "co3c0000402", 1)  # the folder has grown
+    grown, (row,) = ingested(tmp_path, "uci_eeg", tmp_path / "full")
+    assert grown.done == 1
+    assert len(row["segments"]) == 2
+
+
 def test_trials_of_several_people_in_one_folder_stay_apart(tmp_path: Path):
     for person, trial in (("co2a0000364", 0), ("co2c0000337", 1)):
         write_trial(tmp_path, person, trial)
