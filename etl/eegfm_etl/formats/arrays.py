@@ -6,7 +6,8 @@ here, so that one layout reads both. The arrays are held in memory in their own 
 
 import re
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -40,7 +41,10 @@ class ArrayFile:
 
     def __init__(self, path: Path, layout: ArrayLayout) -> None:
         self._path = Path(path)
-        variables = opened(self._path)
+        with explained(self._path):
+            self._lay_out(_opened(self._path), layout)
+
+    def _lay_out(self, variables: "_Variables", layout: ArrayLayout) -> None:
         names = layout.channels
         if layout.names:
             names = tuple(text for one in variables(layout.names) for text in _texts(one, one.size))
@@ -59,7 +63,7 @@ class ArrayFile:
         self._to_uv = 1.0 if volts is None else 1e6 * volts
         rate_hz = layout.rate_hz
         self.header = SourceHeader(
-            path=str(path),
+            path=str(self._path),
             format="NumPy" if self._path.suffix.lower() in (".npz", ".npy") else "MATLAB",
             reader=variables.reader,
             rate_hz=rate_hz,
@@ -211,32 +215,30 @@ class _Variables:
         return arrays
 
 
-def opened(path: Path) -> _Variables:
-    """Open a file of arrays and list its variables, without reading them.
+def _opened(path: Path) -> _Variables:
+    """Open a file of arrays and list its variables, without reading them."""
+    if path.suffix.lower() == ".npy":
+        return _Variables(f"numpy {np.__version__}", [path.stem], lambda _: np.load(path, allow_pickle=False))
+    if path.suffix.lower() == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+        return _Variables(f"numpy {np.__version__}", list(held), held.__getitem__)
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head[:8] == _HDF5 or head[512:520] == _HDF5:
+        with h5py.File(path) as file:
+            names = [name for name in file if not name.startswith("#")]
+        return _Variables(f"h5py {h5py.__version__}", names, lambda name: _hdf5(path, name))
+    names = [name for name, _, _ in whosmat(path)]
+    return _Variables(f"scipy {scipy.__version__}", names, lambda name: _mat5(path, name))
 
-    Raises
-    ------
-    SourceError
-        Where it is neither MATLAB's nor NumPy's.
-    """
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn whatever a library says of a damaged file into a `SourceError`."""
     try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-        if path.suffix.lower() == ".npy":
-            return _Variables(
-                f"numpy {np.__version__}", [path.stem], lambda _: np.load(path, allow_pickle=False)
-            )
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                held = {name: arrays[name] for name in arrays.files}
-            return _Variables(f"numpy {np.__version__}", list(held), held.__getitem__)
-        if head[:8] == _HDF5 or head[512:520] == _HDF5:
-            with h5py.File(path) as file:
-                names = [name for name in file if not name.startswith("#")]
-            return _Variables(f"h5py {h5py.__version__}", names, lambda name: _hdf5(path, name))
-        names = [name for name, _, _ in whosmat(path)]
-        return _Variables(f"scipy {scipy.__version__}", names, lambda name: _mat5(path, name))
-    except MemoryError:
+        yield
+    except (MemoryError, SourceError):
         raise
     except Exception as error:
         words = next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -6,6 +6,7 @@ laid end to end in the order of the trials' numbers: the pauses between them wer
 
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -113,7 +114,7 @@ def _read(path: Path) -> _Trial | str:
     try:
         raw = path.read_bytes()
         lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("ascii").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         return f"{path.name} cannot be read ({error}) and was left out"
     comments = [line for line in lines if line.startswith("#")]
     step = next((found for line in comments if (found := _STEP.match(line))), None)

@@ -64,6 +64,9 @@ def plan(root: Path) -> list[Job]:
             true_labels.setdefault(key, (rel, labels))
         else:
             mat.setdefault(key, rel)
+    for key, (rel, labels) in true_labels.items():
+        if not labels and key not in gdf:  # damaged, and perhaps the session itself: its reader says why
+            mat.setdefault(key, rel)
     return [
         _job(root, rel, person, session, true_labels.get((person, session)))
         for (person, session), rel in sorted((mat | gdf).items())
@@ -71,15 +74,18 @@ def plan(root: Path) -> list[Job]:
 
 
 def read_true_labels(path: Path) -> tuple[str, ...] | None:
-    """Read the classes of a session's trials, ``1`` to ``4``; None where the file is no list of labels."""
+    """Read the classes of a session's trials, ``1`` to ``4``.
+
+    None where the file is no list of labels, none of them where it cannot be read: then they do not fit the cues.
+    """
     from scipy.io import loadmat, whosmat  # half a second
 
     try:
-        if [name for name, _, _ in whosmat(path)] != ["classlabel"]:
+        if "classlabel" not in [name for name, _, _ in whosmat(path)]:
             return None
         return tuple(f"{int(one)}" for one in loadmat(path)["classlabel"].ravel())
-    except Exception:  # noqa: BLE001 - no MATLAB file at all: the reader of the recording says why
-        return None
+    except Exception:  # noqa: BLE001 - a damaged file fails in many ways, and none may end the plan
+        return ()
 
 
 def _job(

@@ -9,9 +9,11 @@ row on in the columns C, E, G … of the people 1, 2, 3 ….
 
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
+from eegfm_etl import sidecars
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask
 
@@ -49,24 +51,27 @@ def plan(root: Path) -> list[Job]:
 
 
 def read_answers(path: Path) -> dict[int, tuple[str, ...]]:
-    """Read the test's classes by person from the competition's answer sheet; none where it is no such sheet."""
+    """Read the test's classes by person, first trial to last, from the competition's answer sheet.
+
+    Nobody's where it is no such sheet.
+    """
     try:
         with zipfile.ZipFile(path) as book:
             member = book.getinfo("xl/worksheets/sheet1.xml")
             if member.file_size > _SHEET_BYTES:
                 return {}
             cells = ElementTree.fromstring(book.read(member)).findall(".//{*}c")
-    except (OSError, KeyError, zipfile.BadZipFile, ElementTree.ParseError):
+    except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError):
         return {}
     answers: dict[int, list[tuple[int, str]]] = {}
     for cell in cells:
         place = re.fullmatch(r"([A-Z]+)(\d+)", cell.get("r", ""))
-        value = cell.findtext("{*}v")
+        value = sidecars.number(cell.findtext("{*}v"))
         if place is None or value is None or cell.get("t") == "s" or int(place[2]) < _FIRST_ROW:
             continue
         person, rest = divmod(_column(place[1]) - 1, 2)
         if rest == 0 and person >= 1:  # C, E, G …
-            answers.setdefault(person, []).append((int(place[2]), f"{float(value):g}"))
+            answers.setdefault(person, []).append((int(place[2]), f"{value:g}"))
     return {person: tuple(label for _, label in sorted(rows)) for person, rows in answers.items()}
 
 
@@ -90,6 +95,7 @@ def _job(
         names=f"epo_{name}.clab",
         labels=() if split == "test" else (ArrayLabels(f"epo_{name}.y"),),
     )
+    unlabelled = split == "test" and sheet is not None and not true_labels
     return Job(
         path=root / rel,
         rel=rel,
@@ -104,6 +110,7 @@ def _job(
         official_split=split,
         ask=Ask(layout=layout),
         parts=(sheet,) if true_labels and sheet else (),
+        refused=f"{sheet} has no labels of person {person}: it is damaged" if unlabelled else None,
     )
 
 

@@ -1,5 +1,6 @@
 """MATLAB and NumPy files of arrays: one layout, whatever version wrote them."""
 
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def test_samples_that_are_no_numbers_are_refused_when_read(tmp_path: Path):
     savemat(tmp_path / "a.mat", {"data": data})
     with pytest.raises(SourceError, match="not numbers"):
         open_source(tmp_path / "a.mat", layout()).read(0, 5)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    kind=st.sampled_from(("v5", "v7.3", "npz")),
+    cut=st.floats(0, 1),
+    flips=st.lists(st.floats(0, 0.999), max_size=5),
+)
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, kind: str, cut: float, flips: list[float]):
+    path = write(tmp_path / "file", kind, data=np.ones((2, 3, 50)), y=np.array([[1.0, 2.0]]))
+    raw = bytearray(path.read_bytes())
+    for place in flips:
+        raw[int(place * len(raw))] ^= 0x55
+    path.write_bytes(bytes(raw[: max(1, int(cut * len(raw)))]))
+    with suppress(SourceError):  # and nothing else
+        source = open_source(path, layout(labels=(ArrayLabels("y"),)))
+        assert source.read(0, 1).shape == (3, 1)
 
 
 @pytest.mark.parametrize("name", ["a.mat", "a.npz", "a.npy"])

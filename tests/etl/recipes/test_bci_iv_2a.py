@@ -8,6 +8,8 @@ from scipy.io import savemat
 
 from eegfm_etl.formats import open_source
 from eegfm_etl.recipes.bci_iv_2a import MONTAGE, RECIPE, plan
+from eegfm_lake.query import run_sql
+from eegfm_lake.table import Lake
 
 from .miniatures import eeg_uv, ingested, labels_of, methodology_of, splits, types_of, write_gdf
 
@@ -146,6 +148,37 @@ def test_too_few_true_labels_are_refused_and_none_leave_the_cues_unlabelled(sour
     _, (row,) = ingested(tmp_path, "bci_iv_2a", source, only=["A01E*"], retry_failed=True)
     unknown = [event for event in row["events"] if event["source_label"] == "783"]
     assert [event["label"] for event in unknown] == [None] * 4
+
+
+def test_damaged_true_labels_are_refused_too(source: Path, tmp_path: Path):
+    path = source / "true_labels" / "A01E.mat"
+    path.write_bytes(path.read_bytes()[:140])
+    report, _ = ingested(tmp_path, "bci_iv_2a", source, only=["A01E*"])
+    assert "4 events '783', but 0 true labels" in report.failures[0][1]
+
+
+def test_all_sessions_together_hold_5184_labelled_trials(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "BCICIV_2a_gdf"
+    (root / "labels").mkdir(parents=True)
+    spacing = 10  # samples from trial to trial: the number of trials is true, their length is not
+    for person in range(1, 10):
+        for session in "TE":
+            classes = rng.permutation(np.repeat([1, 2, 3, 4], 72))
+            codes = 768 + classes if session == "T" else np.full(288, 783)
+            events = [(0, 32766, 0), *((spacing * i, int(code), 1) for i, code in enumerate(codes))]
+            write_gdf(root / f"A0{person}{session}.gdf", GDF_LABELS, eeg_uv(25, 3000, person), events)
+            savemat(root / "labels" / f"A0{person}{session}.mat", {"classlabel": classes[:, None]})
+    report, _ = ingested(tmp_path, "bci_iv_2a", root)
+    assert (report.done, report.failed) == (18, 0)
+    found = run_sql(
+        Lake.open(str(tmp_path / "lake")),
+        "SELECT recordings.official_split, e.label, count(*) AS n, count(DISTINCT recordings.person) AS people FROM events e "
+        "JOIN recordings USING (recording_id, profile) WHERE e.label LIKE 'motor/imagery/%' GROUP BY ALL",
+    ).to_pylist()
+    assert sum(row["n"] for row in found) == 5184
+    assert {(row["n"], row["people"]) for row in found} == {(648, 9)}
+    assert len(found) == 8
 
 
 def test_a_file_of_another_montage_is_refused(tmp_path: Path):

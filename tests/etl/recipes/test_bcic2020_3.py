@@ -120,9 +120,17 @@ def test_the_three_sets_are_the_official_split(source: Path, tmp_path: Path):
     }
 
 
-def test_without_the_answer_sheet_the_tests_trials_have_no_label(source: Path, tmp_path: Path):
-    (source / "Test set" / "Track3_Answer Sheet_Test.xlsx").write_bytes(b"no spreadsheet")
-    _, rows = ingested(tmp_path, "bcic2020_3", source, only=["Test*"])
+def test_a_damaged_answer_sheet_is_refused_and_without_one_the_trials_have_no_label(
+    source: Path, tmp_path: Path
+):
+    sheet = source / "Test set" / "Track3_Answer Sheet_Test.xlsx"
+    sheet.write_bytes(sheet.read_bytes()[:300])
+    report, _ = ingested(tmp_path, "bcic2020_3", source, only=["Test*"])
+    assert [reason.partition(":")[0] for _, reason in report.failures] == [
+        f"Test set/{sheet.name} has no labels of person {person}" for person in ("01", "15")
+    ]
+    sheet.unlink()
+    _, rows = ingested(tmp_path, "bcic2020_3", source, only=["Test*"], retry_failed=True)
     assert [labels_of(row) for row in rows] == [[], []]
     assert {event["source_label"] for row in rows for event in row["events"]} == {"trial"}
 

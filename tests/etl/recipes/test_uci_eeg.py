@@ -73,6 +73,9 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
     write_trial(folder, "co3c0000402", 4, samples=200)  # shorter, and whole
     cut = write_trial(folder, "co3c0000402", 5)
     cut.write_bytes(cut.read_bytes()[:900])
+    flipped = bytearray(write_trial(folder, "co3c0000402", 6).read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    (folder / "co3c0000402.rd.006.gz").write_bytes(flipped)
     report, (row,) = ingested(tmp_path, "uci_eeg", tmp_path / "full")
     assert report.failed == 0
     assert (row["run"], row["official_split"]) == ("all", None)
@@ -80,6 +83,7 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
     assert [note.split()[0] for note in row["source"]["notes"]] == [
         "co3c0000402.rd.003.gz",
         "co3c0000402.rd.005.gz",
+        "co3c0000402.rd.006.gz",
     ]
 
 
