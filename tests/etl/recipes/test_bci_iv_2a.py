@@ -173,8 +173,8 @@ def test_all_sessions_together_hold_5184_labelled_trials(tmp_path: Path):
     assert (report.done, report.failed) == (18, 0)
     found = run_sql(
         Lake.open(str(tmp_path / "lake")),
-        "SELECT recordings.official_split, e.label, count(*) AS n, count(DISTINCT recordings.person) AS people FROM events e "
-        "JOIN recordings USING (recording_id, profile) WHERE e.label LIKE 'motor/imagery/%' GROUP BY ALL",
+        "SELECT r.official_split, e.label, count(*) AS n, count(DISTINCT r.person) AS people FROM events e "
+        "JOIN recordings r USING (recording_id, profile) WHERE e.label LIKE 'motor/imagery/%' GROUP BY ALL",
     ).to_pylist()
     assert sum(row["n"] for row in found) == 5184
     assert {(row["n"], row["people"]) for row in found} == {(648, 9)}
