@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask
 
@@ -66,7 +66,7 @@ def read_answers(path: Path) -> dict[int, tuple[str, ...]]:
     answers: dict[int, list[tuple[int, str]]] = {}
     for cell in cells:
         place = re.fullmatch(r"([A-Z]+)(\d+)", cell.get("r", ""))
-        value = sidecars.number(cell.findtext("{*}v"))
+        value = bids_tables.number(cell.findtext("{*}v"))
         if place is None or value is None or cell.get("t") == "s" or int(place[2]) < _FIRST_ROW:
             continue
         person, rest = divmod(_column(place[1]) - 1, 2)

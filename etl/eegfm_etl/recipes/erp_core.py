@@ -10,7 +10,7 @@ their code (the monitor's delay, measured by the authors with a photosensor): th
 import re
 from pathlib import Path, PurePosixPath
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
@@ -89,7 +89,7 @@ def plan(root: Path) -> list[Job]:
     people = {
         row.get("participant_id", "").removeprefix("sub-"): row
         for rel, _ in files_below(root, re.compile(r"participants\.tsv"))
-        for row in sidecars.table(root / rel)
+        for row in bids_tables.table(root / rel)
     }
     return [
         _job(root, rel, match, people.get(match["person"], {})) for rel, match in files_below(root, _FILE)
@@ -100,13 +100,13 @@ def events_of(task: str, rows: list[dict[str, str]]) -> tuple[Event, ...]:
     """Make events of the rows of an events.tsv; stimuli on the monitor at the time at which they were seen."""
     events = []
     for row in rows:
-        onset_s, code = sidecars.number(row.get("onset")), sidecars.number(row.get("value"))
+        onset_s, code = bids_tables.number(row.get("onset")), bids_tables.number(row.get("value"))
         if onset_s is None or code is None or row.get("trial_type", "").upper() == "STATUS":
             continue
         path = label(task, int(code))
         seen = path is not None and path.startswith("erp/") and task.lower() != "mmn"
         text = f"{code:g}"
-        length_s = sidecars.number(row.get("duration"))
+        length_s = bids_tables.number(row.get("duration"))
         events.append(Event(onset_s + MONITOR_DELAY_S * seen, length_s, path, text, text, None))
     return tuple(sorted(events, key=lambda event: event.onset_s))
 
@@ -114,7 +114,7 @@ def events_of(task: str, rows: list[dict[str, str]]) -> tuple[Event, ...]:
 def _job(root: Path, rel: str, match: re.Match[str], row: dict[str, str]) -> Job:
     task = match["task"]
     sidecar = PurePosixPath(rel).with_name(re.sub(r"_eeg\.set$", "_events.tsv", PurePosixPath(rel).name))
-    rows = sidecars.table(root / sidecar)
+    rows = bids_tables.table(root / sidecar)
     cue = "auditory" if task.upper() == "MMN" else "visual"
     return Job(
         path=root / rel,
@@ -124,7 +124,7 @@ def _job(root: Path, rel: str, match: re.Match[str], row: dict[str, str]) -> Job
             match["person"],
             age=age_years(row.get("age")),
             sex=sex_letter(row.get("sex")),
-            handedness=sidecars.hand(row.get("handedness")),
+            handedness=bids_tables.hand(row.get("handedness")),
         ),
         task=task,
         events=events_of(task, rows) if rows else None,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
@@ -42,7 +42,7 @@ def plan(root: Path) -> list[Job]:
     people = {
         row.get("sub", "").lower(): row
         for rel, _ in files_below(root, re.compile(r"Recording_info\.csv", re.IGNORECASE))[:1]
-        for row in sidecars.table(root / rel)
+        for row in bids_tables.table(root / rel)
     }
     jobs = []
     for rel, _ in files_below(root, _FILE):

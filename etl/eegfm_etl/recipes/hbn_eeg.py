@@ -10,7 +10,7 @@ contrastChangeDetection lasts until the button is pressed: its duration and valu
 import re
 from pathlib import Path, PurePosixPath
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
@@ -46,7 +46,7 @@ def plan(root: Path) -> list[Job]:
     people = {
         row.get("participant_id", "").removeprefix("sub-"): row
         for rel, _ in files_below(root, re.compile(r"participants\.tsv"))
-        for row in sidecars.table(root / rel)
+        for row in bids_tables.table(root / rel)
     }
     return [
         _job(root, rel, match, people.get(match["person"], {})) for rel, match in files_below(root, _FILE)
@@ -58,14 +58,14 @@ def events_of(rows: list[dict[str, str]]) -> tuple[Event, ...]:
 
     Rows without an onset are left out.
     """
-    timed = [(onset, row) for row in rows if (onset := sidecars.number(row.get("onset"))) is not None]
+    timed = [(onset, row) for row in rows if (onset := bids_tables.number(row.get("onset"))) is not None]
     timed.sort(key=lambda one: one[0])
     events = []
     for place, (onset_s, row) in enumerate(timed):
         text = row.get("value", "")
         if LABELS.get(text, "") is None or not text:
             continue
-        duration_s, value = sidecars.number(row.get("duration")), row.get("feedback")
+        duration_s, value = bids_tables.number(row.get("duration")), row.get("feedback")
         if text in _TARGETS:
             duration_s = _reaction_s(timed[place:])
             value = None if duration_s is None else f"{duration_s:.3f}"
@@ -89,8 +89,8 @@ def _reaction_s(timed: list[tuple[float, dict[str, str]]]) -> float | None:
 def _job(root: Path, rel: str, match: re.Match[str], row: dict[str, str]) -> Job:
     run = f"run-{match['run']}" if match["run"] else None
     sidecar = PurePosixPath(rel).with_name(re.sub(r"_eeg\.\w+$", "_events.tsv", PurePosixPath(rel).name))
-    rows = sidecars.table(root / sidecar)
-    factors = {name: row[name] for name in FACTORS if sidecars.number(row.get(name)) is not None}
+    rows = bids_tables.table(root / sidecar)
+    factors = {name: row[name] for name in FACTORS if bids_tables.number(row.get(name)) is not None}
     return Job(
         path=root / rel,
         rel=rel,

@@ -10,7 +10,7 @@ archives of the third version ask for a password, which the authors give.
 import re
 from pathlib import Path
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask
@@ -46,7 +46,7 @@ def plan(root: Path) -> list[Job]:
     people = {
         row.get("participant_id", "").removeprefix("sub-"): row
         for rel, _ in tables[:1]
-        for row in sidecars.table(root / rel)
+        for row in bids_tables.table(root / rel)
     }
     return [
         _job(root, rel, match["person"], match["session"], people.get(match["person"], {}))

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from eegfm_etl import sidecars
+from eegfm_etl import bids_tables
 from eegfm_etl.events import in_order
 from eegfm_etl.source import SourceError
 
 
 def test_a_table_leaves_out_what_it_does_not_say(tmp_path: Path):
     (tmp_path / "a.tsv").write_bytes("\ufeffID\tAge \tname\r\n1\tn/a\t Zoë \r\n2\t30\r\n".encode())
-    assert sidecars.table(tmp_path / "a.tsv") == [{"id": "1", "name": "Zoë"}, {"id": "2", "age": "30"}]
+    assert bids_tables.table(tmp_path / "a.tsv") == [{"id": "1", "name": "Zoë"}, {"id": "2", "age": "30"}]
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
-    assert sidecars.table(tmp_path / "b.csv") == sidecars.table(tmp_path / "absent.tsv") == []
+    assert bids_tables.table(tmp_path / "b.csv") == bids_tables.table(tmp_path / "absent.tsv") == []
 
 
 def test_a_hand_is_never_guessed():
-    hands = [sidecars.hand(one) for one in ("R", "left", "A", "1", None)]
+    hands = [bids_tables.hand(one) for one in ("R", "left", "A", "1", None)]
     assert hands == ["right", "left", "ambidextrous", None, None]
 
 
