@@ -90,8 +90,7 @@ class Job:
         Further files of the recording, below the source's root (sidecars; what the reader finds by itself need
         not be named).
     refused
-        Why this file cannot become a recording although it is there: a table that holds its labels is damaged.
-        It is listed as a failure; without its labels it would be taken for a recording that has none.
+        Why the file is not to be opened at all; it becomes a failure with this reason.
     """
 
     path: Path
