@@ -12,7 +12,7 @@ import numpy as np
 
 from eegfm_etl import edf
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 _SKIP = re.compile(r"bad_acq_skip", re.IGNORECASE)
 _JOINT = re.compile(r"boundary|^New Segment/", re.IGNORECASE)
@@ -128,6 +128,11 @@ class MneSource:
         joints = [round(onset * rate) for onset, _, text in annotations if _JOINT.search(text)]
         kept = [one for one in annotations if not (_SKIP.search(one[2]) or _JOINT.search(one[2]))]
         return _cut(_without(skips, rate, n), joints, rate), kept
+
+
+def open_recording(path: Path, ask: Ask) -> MneSource:
+    """Open an EDF or BDF."""
+    return MneSource(path)
 
 
 def _open(path: Path, kind: str) -> mne.io.BaseRaw:

@@ -80,6 +80,8 @@ class Job:
     parts
         Further files of the recording, below the source's root (sidecars; what the reader finds by itself need
         not be named).
+    refused
+        Why the file is not to be opened at all; it becomes a failure with this reason.
     """
 
     path: Path
@@ -103,6 +105,7 @@ class Job:
     bad: Mapping[str, str] = field(default_factory=dict)
     ask: Ask = field(default_factory=Ask)
     parts: tuple[str, ...] = ()
+    refused: str | None = None
 
     def __post_init__(self) -> None:
         for covariate, _, origin in self.methodology:
@@ -144,6 +147,8 @@ class Recipe:
     generic
         For any data set of a kind: the data set's id is ``--param name=…``, else made of the folder's name, and
         `plan` is given it as ``dataset``.
+    accounts_for_every_file
+        The ingest ends with what became of every file below the root.
     """
 
     id: str
@@ -164,6 +169,7 @@ class Recipe:
     params: Mapping[str, str] = field(default_factory=dict)
     within_person: bool = False
     generic: bool = False
+    accounts_for_every_file: bool = False
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:

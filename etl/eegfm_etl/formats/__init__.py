@@ -1,10 +1,22 @@
 """Every format that is read, one module each; which one reads a file its first bytes decide."""
 
+from importlib import import_module
 from pathlib import Path
 
-from eegfm_etl.mne_source import MneSource
 from eegfm_etl.samples import SampleSource
-from eegfm_etl.source import Ask
+from eegfm_etl.sniff import sniff
+from eegfm_etl.source import Ask, SourceError
+
+# Format, as `eegfm_etl.sniff.sniff` names it, to the module whose ``open_recording(path, ask)`` reads it. Modules
+# are imported when first needed: their libraries take seconds together.
+OPENERS: dict[str, str] = {
+    "EDF": "eegfm_etl.mne_source",
+    "BDF": "eegfm_etl.mne_source",
+    **dict.fromkeys(
+        ("FIF", "ANT", "EGI", "Nihon Kohden", "NEDF", "Persyst", "Nicolet", "eXimia", "NSx"),
+        "eegfm_etl.formats.plain",
+    ),
+}
 
 
 def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
@@ -27,4 +39,8 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     SourceError
         Where the file cannot be read.
     """
-    return MneSource(Path(path))
+    path, ask = Path(path), ask or Ask()
+    kind = sniff(path)
+    if kind not in OPENERS:
+        raise SourceError("read", f"{path.name}: {kind} is not read")
+    return import_module(OPENERS[kind]).open_recording(path, ask)
