@@ -12,8 +12,21 @@ from eegfm_etl.source import Ask, SourceError
 OPENERS: dict[str, str] = {
     "EDF": "eegfm_etl.mne_source",
     "BDF": "eegfm_etl.mne_source",
+    "BCI2000": "eegfm_etl.formats.bci2000",
+    "BESA average": "eegfm_etl.formats.averages",
+    "BrainVision": "eegfm_etl.formats.brainvision",
+    "Curry": "eegfm_etl.formats.curry",
+    "EEGLAB": "eegfm_etl.formats.eeglab",
+    "GDF": "eegfm_etl.formats.gdf",
+    "MATLAB": "eegfm_etl.formats.matlab",
+    "MFF": "eegfm_etl.formats.mff",
+    "Neuralynx": "eegfm_etl.formats.neuralynx",
+    "Neuroscan": "eegfm_etl.formats.neuroscan",
+    "NumPy": "eegfm_etl.formats.matlab",
+    "XDF": "eegfm_etl.formats.xdf",
+    "text table": "eegfm_etl.formats.tables",
     **dict.fromkeys(
-        ("FIF", "ANT", "EGI", "Nihon Kohden", "NEDF", "Persyst", "Nicolet", "eXimia", "NSx"),
+        ("ANT", "EGI", "FIF", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
         "eegfm_etl.formats.plain",
     ),
 }
