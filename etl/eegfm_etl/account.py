@@ -95,7 +95,9 @@ def account_of(root: Path, lake: Lake, dataset: str, profile: str) -> Account:
     -------
     Account
     """
-    recordings = [row["source"] for row in lake.recordings(["source"], dataset=dataset, profile=profile).to_pylist()]
+    recordings = [
+        row["source"] for row in lake.recordings(["source"], dataset=dataset, profile=profile).to_pylist()
+    ]
     failures = lake.failures(dataset=dataset, profile=profile).to_pylist()
     heads = {row["path"]: Fate(RECORDING) for row in recordings}
     for row in failures:
@@ -107,7 +109,8 @@ def account_of(root: Path, lake: Lake, dataset: str, profile: str) -> Account:
     found = {path.relative_to(root).as_posix() for path in files_of(root)}
     others = take_inventory(root).others
     fates = {
-        rel: heads.get(rel) or parts.get(rel) or Fate(others.get(rel, NOT_READ)) for rel in sorted(found | set(others))
+        rel: heads.get(rel) or parts.get(rel) or Fate(others.get(rel, NOT_READ))
+        for rel in sorted(found | set(others))
     }
     return Account(fates, {rel: fate for rel, fate in heads.items() if rel not in fates})
 

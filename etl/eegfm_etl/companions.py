@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER_FORMATS = {".mff": "MFF", ".mefd": "MEF3", ".ds": "CTF"}
@@ -16,7 +17,21 @@ _SAME_STEM = {
     ".mul": (".elp", ".ela"),
     ".nxe": (),
 }
-_NIHON = (".pnt", ".log", ".21e", ".11d", ".cmt", ".cn2", ".cn3", ".bft", ".egf", ".vor", ".rpt", ".mon", ".reg")
+_NIHON = (
+    ".pnt",
+    ".log",
+    ".21e",
+    ".11d",
+    ".cmt",
+    ".cn2",
+    ".cn3",
+    ".bft",
+    ".egf",
+    ".vor",
+    ".rpt",
+    ".mon",
+    ".reg",
+)
 _CURRY_7 = (".dap", ".rs3", ".cef", ".ceo", ".pom")
 _CURRY_8 = (".cdt.dpa", ".cdt.dpo", ".cdt.cef", ".cdt.ceo", ".cdt.pom")
 _NAMED_IN = {".vhdr": ("DataFile", "MarkerFile"), ".ahdr": ("DataFile", "MarkerFile"), ".lay": ("File",)}
@@ -56,17 +71,15 @@ def parts(path: Path) -> list[Path]:
 
 
 def named_file(header: Path, key: str) -> str | None:
-    """The value of ``key=`` in a BrainVision or Persyst header, as it is written; None where there is none."""
+    """Give the value of ``key=`` in a BrainVision or Persyst header, as it is written; None where there is none."""
     with header.open("rb") as file:
         text = file.read(_HEADER_BYTES).decode("latin-1")
     match = re.search(rf"^\s*{key}\s*=\s*(.+?)\s*$", text, re.MULTILINE)
     if match is None:
         return None
     name = match.group(1)
-    try:
+    with suppress(UnicodeDecodeError):  # latin-1, as old recorders write
         name = name.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        pass  # latin-1, as old recorders write
     return name.replace("$b", header.stem)
 
 
@@ -116,11 +129,11 @@ def _siblings(path: Path, stem: str, suffixes: Iterable[str]) -> list[Path]:
 
 
 def _splits(path: Path) -> list[Path]:
-    """The further files of a FIF larger than 2 GB: ``x_raw.fif``, ``x_raw-1.fif`` …"""
+    """Find the further files of a FIF larger than 2 GB: ``x_raw.fif``, ``x_raw-1.fif``."""
     suffix = suffix_of(path)
     stem = path.name[: -len(suffix)]
     found, part = [], 1
-    while (one := path.with_name(f"{stem}-{part}{path.name[len(stem):]}")).is_file():
+    while (one := path.with_name(f"{stem}-{part}{path.name[len(stem) :]}")).is_file():
         found.append(one)
         part += 1
     return found

@@ -124,7 +124,7 @@ def _is_neuralynx(names: list[str]) -> bool:
 
 
 def _what(path: Path) -> str | None:
-    """What a file is that is no recording; None where it may be one and has to be read."""
+    """Say what a file is that is no recording; None where it may be one and has to be read."""
     suffix = suffix_of(path)
     if path.name.startswith("."):
         return "hidden file"
@@ -140,7 +140,7 @@ def _what(path: Path) -> str | None:
 
 
 def _what_table(path: Path) -> str | None:
-    """A text file of mostly numbers may hold samples; one of words is a table or a document."""
+    """Tell a text file of mostly numbers, which may hold samples, from a table or document of words."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -185,14 +185,16 @@ def _reads_as_text(path: Path) -> bool:
 
 
 def _sidecars(heads: list[Path]) -> dict[Path, list[Path]]:
-    """Recording to the annotation-only EDF and BDF files beside it that are named alike."""
+    """Map a recording to the annotation-only EDF and BDF files beside it that are named alike."""
     alone = [head for head in heads if suffix_of(head) in (".edf", ".bdf") and _annotations_only(head)]
     found: dict[Path, list[Path]] = {}
     for one in alone:
         beside = [
             head
             for head in heads
-            if head.parent == one.parent and head not in alone and _recording_name(head) == _recording_name(one)
+            if head.parent == one.parent
+            and head not in alone
+            and _recording_name(head) == _recording_name(one)
         ]
         if len(beside) == 1:
             found.setdefault(beside[0], []).append(one)

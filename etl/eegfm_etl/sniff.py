@@ -1,6 +1,5 @@
 """Look at a file's first bytes before any reader does: which format it is, or what else."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +54,10 @@ _FORMATS: dict[str, tuple[tuple[str, Callable[[bytes], bool]], ...]] = {
         ("ANT", lambda head: head[:4] in (b"RIFF", b"RF64")),
         ("Neuroscan", lambda head: head[:9] == b"Version 3"),
     ),
-    ".dat": (("BCI2000", lambda head: b"SourceCh=" in head[:200] and b"HeaderLen" in head[:200]), ("Curry", _curry)),
+    ".dat": (
+        ("BCI2000", lambda head: b"SourceCh=" in head[:200] and b"HeaderLen" in head[:200]),
+        ("Curry", _curry),
+    ),
     ".cdt": (("Curry", _curry),),
     ".raw": (("EGI", _egi_raw),),
     ".eeg": (("Nihon Kohden", _nihon),),
@@ -172,7 +174,11 @@ def sniff(path: Path) -> str:
 def could_be_recording(path: Path) -> bool:
     """Whether a file's name is one that recordings have; what is in it `sniff` says."""
     suffix = suffix_of(path)
-    return suffix in _FORMATS or suffix in _UNREAD or suffix in (".zip", ".gz", ".7z", ".rar", ".tar", ".bz2", ".xz")
+    return (
+        suffix in _FORMATS
+        or suffix in _UNREAD
+        or suffix in (".zip", ".gz", ".7z", ".rar", ".tar", ".bz2", ".xz")
+    )
 
 
 def _other(head: bytes) -> str | None:

@@ -14,5 +14,6 @@ def open_recording(path: Path, ask: Ask):
         Always; its step is "average".
     """
     raise SourceError(
-        "average", f"{path.name} holds averages of trials (BESA), not a recording: ingest the recording itself"
+        "average",
+        f"{path.name} holds averages of trials (BESA), not a recording: ingest the recording itself",
     )

@@ -118,7 +118,12 @@ def _read_header(path: Path) -> _Header:
     for line in text.splitlines()[1:]:
         if line.startswith("["):
             section = line
-        elif "State" in section and (cells := line.split()) and len(cells) >= 5 and all(c.isdigit() for c in cells[1:5]):
+        elif (
+            "State" in section
+            and (cells := line.split())
+            and len(cells) >= 5
+            and all(c.isdigit() for c in cells[1:5])
+        ):
             states[cells[0]] = (8 * int(cells[3]) + int(cells[4]), int(cells[1]))
         elif "Parameter" in section and "=" in line:
             left, _, right = line.partition("=")
@@ -127,7 +132,7 @@ def _read_header(path: Path) -> _Header:
 
 
 def _values(left: str, right: str) -> list[str]:
-    """A parameter's value, or its elements where it is a list; without default, range and comment."""
+    """Take a parameter's value, or its elements where it is a list; without default, range and comment."""
     cells = right.split("//")[0].split()
     if "list" in left and cells and cells[0].isdigit():
         return [unquote(cell).replace("%", "") for cell in cells[1 : 1 + int(cells[0])]]
@@ -148,7 +153,9 @@ def _scaling(path: Path, header: _Header) -> tuple[np.ndarray, np.ndarray, str]:
         match = re.match(r"^([-+\d.eE]+)\s*(\D*)$", cell)
         gains.append(float(match.group(1)) if match else np.nan)
         units.append(match.group(2) if match else "")
-    offsets = [float(re.match(r"^[-+\d.eE]+", cell).group()) for cell in header.parameters.get("SourceChOffset", [])]
+    offsets = [
+        float(re.match(r"^[-+\d.eE]+", cell).group()) for cell in header.parameters.get("SourceChOffset", [])
+    ]
     factors = [factor_uv(unit or "µV") for unit in units]
     if len(gains) != header.channels or not np.isfinite(gains).all() or None in factors or not all(gains):
         raise SourceError(
@@ -189,7 +196,7 @@ def _events(
 
 
 def _state(vector: np.ndarray, bit: int, bits: int) -> np.ndarray:
-    """An unsigned state of up to 32 bits that starts at a bit of the vector, the lowest first."""
+    """Give an unsigned state of up to 32 bits that starts at a bit of the vector, the lowest first."""
     first, shift = divmod(bit, 8)
     value = np.zeros(len(vector), dtype=np.uint64)
     for i in range((shift + bits + 7) // 8):

@@ -27,13 +27,15 @@ _AMPLIFIER = re.compile(r"\b(BrainAmp(?: \w+)?|actiCHamp(?: Plus)?|LiveAmp|V-Amp
 class _Header:
     text: str
     fields: dict[str, str]  # keys in lower case
-    channels: tuple[tuple[str, str, str], ...]  # name, reference, unit as written ("" where the header gives none)
+    # name, reference, unit as written ("" where the header gives none)
+    channels: tuple[tuple[str, str, str], ...]
+    trigger_channel: bool  # V-Amp's .ahdr: one channel of triggers more than it lists
 
     @property
     def frame_bytes(self) -> int | None:
         """Bytes of one sample of all channels; None for text data."""
         width = _SAMPLE_BYTES.get(self.fields.get("binaryformat", "").upper())
-        return None if width is None else width * len(self.channels)
+        return None if width is None else width * (len(self.channels) + self.trigger_channel)
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -58,7 +60,11 @@ def open_recording(path: Path, ask: Ask) -> Recording:
                 f"{path.name}: the amplifier's table in the header's comment does not name the channels that the "
                 "header lists; correct the names, or remove the [Comment] section",
             ) from error
-    units = [unit or "µV" for _, _, unit in header.channels] if len(header.channels) == len(raw.ch_names) else None
+    units = (
+        [unit or "µV" for _, _, unit in header.channels]
+        if len(header.channels) == len(raw.ch_names)
+        else None
+    )
     if units is None:
         return recording(raw, path, "BrainVision", notes=notes, warned=warned)
     blank = sum(not unit for _, _, unit in header.channels)
@@ -97,7 +103,7 @@ def _read_header(path: Path) -> _Header:
         if match := re.match(r"^Ch\d+\s*=(.*)$", line.strip(), re.IGNORECASE):
             cells = [cell.strip().replace("\\1", ",") for cell in match.group(1).split(",")] + [""] * 4
             channels.append((cells[0], cells[1], cells[3]))
-    return _Header(text, fields, tuple(channels))
+    return _Header(text, fields, tuple(channels), path.suffix.lower() == ".ahdr")
 
 
 def _data_file(path: Path) -> Path:
@@ -116,10 +122,13 @@ def _data_file(path: Path) -> Path:
         raise SourceError("read", f"{path.name}: its data file {name} is missing beside it; copy both")
     if data.is_symlink() and data.resolve().parent != path.resolve().parent and not path.is_symlink():
         raise SourceError(
-            "read", f"{path.name}: its data file {name} is a link out of the header's folder; put the file itself there"
+            "read",
+            f"{path.name}: its data file {name} is a link out of the header's folder; put the file itself there",
         )
     if data.stat().st_size == 0:
-        raise SourceError("read", f"{path.name}: its data file {data.name} is empty (0 bytes); fetch it again")
+        raise SourceError(
+            "read", f"{path.name}: its data file {data.name} is empty (0 bytes); fetch it again"
+        )
     return data
 
 
@@ -129,7 +138,8 @@ def _markers(path: Path) -> list[str]:
         return ["the header names no markers"]
     if companions.leads_out(name):
         raise SourceError(
-            "read", f"{path.name}: MarkerFile={name} leads out of the header's folder; it must be a file beside it"
+            "read",
+            f"{path.name}: MarkerFile={name} leads out of the header's folder; it must be a file beside it",
         )
     if not path.with_name(name).exists():
         return [f"its markers ({name}) are missing: there are no events"]
@@ -150,11 +160,18 @@ def _refuse_misfit(path: Path, header: _Header, data: Path) -> list[str]:
             f"{size % frame} bytes more"
         )
     points = header.fields.get("datapoints", "")
-    if points.isdigit() and size // frame < int(points) and int(points) != size // (frame // len(header.channels)):
-        notes.append(f"cut off: the header says {int(points):,} samples, its data hold {size // frame:,}")
-    beyond = _markers_beyond(path, size // frame)
-    if beyond:
-        notes.append(f"cut off: {beyond} markers lie beyond the {size // frame:,} samples that the data hold")
+    there = size // frame
+    # Some exports count the values of all channels
+    whole = points.isdigit() and int(points) in (there, there * len(header.channels))
+    if points.isdigit() and not whole and there < int(points):
+        notes.append(f"cut off: the header says {int(points):,} samples, its data hold {there:,}")
+    if beyond := _markers_beyond(path, there):
+        why = (
+            "they are another recording's"
+            if whole
+            else "the data are cut off, or the markers another recording's"
+        )
+        notes.append(f"{beyond} markers lie beyond the {there:,} samples that the data hold: {why}")
     return notes
 
 
@@ -188,7 +205,11 @@ def _refuse_nonsense(opened: Recording, path: Path) -> None:
 def _segmented(header: _Header, opened: Recording) -> tuple[tuple[float, int, int], ...]:
     """Segments of a file that was cut into pieces of one length around markers."""
     points = header.fields.get("segmentdatapoints", "")
-    if header.fields.get("segmentationtype", "").upper() != "MARKERBASED" or not points.isdigit() or int(points) < 1:
+    if (
+        header.fields.get("segmentationtype", "").upper() != "MARKERBASED"
+        or not points.isdigit()
+        or int(points) < 1
+    ):
         return opened.header.segments
     step, n, rate = int(points), opened.n_samples, opened.rate_hz
     return tuple((first / rate, first, min(first + step, n)) for first in range(0, n, step))

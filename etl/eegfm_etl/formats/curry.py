@@ -4,18 +4,22 @@ MNE reads them through curryreader.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mne
 
 from eegfm_etl import companions
-from eegfm_etl.formats.of_mne import explained, recording
+from eegfm_etl.formats.of_mne import explained, filled_in, recording
 from eegfm_etl.formats.recording import Recording
 from eegfm_etl.source import Ask, SourceError
 
 _PARAMETERS = (".dap", ".cdt.dpa", ".cdt.dpo")
-_AMPLIFIER = re.compile(r"^\s*AmplifierInfo\s*=\s*(\S.*?)\s*$", re.MULTILINE)
-_PERSONAL = ("PatientName", "PatientId", "PatientID", "BirthDate", "PatientSex", "PatientGender", "Technician")
+_AMPLIFIER = re.compile(r"^[ \t]*AmplifierInfo[ \t]*=[ \t]*(\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
+_PERSONAL = re.compile(
+    r"^[ \t]*((?:Patient|Subject|Birth|Technician|Operator)\w*)[ \t]*=[ \t]*(\S[^\r\n]*?)[ \t\r]*$",
+    re.MULTILINE,
+)
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -41,4 +45,9 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         if re.search(r"^\s*SampleFreqHz\s*=\s*0\s*$", text, re.MULTILINE):
             notes.append(f"the header gives 0 Hz; {raw.info['sfreq']:g} Hz is from its sample distance")
         recorded = (("amplifier", amplifier.group(1)),) if amplifier else ()
-        return recording(raw, path, "Curry", notes=notes, warned=warned, recorded=recorded)
+        opened = recording(raw, path, "Curry", notes=notes, warned=warned, recorded=recorded)
+    personal = [name for name, value in _PERSONAL.findall(text) if filled_in(value)]
+    return replace(
+        opened,
+        header=replace(opened.header, personal=tuple(dict.fromkeys((*opened.header.personal, *personal)))),
+    )

@@ -36,15 +36,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
             raise SourceError(
                 "read", f"{path.name}: its samples ({path.stem}.fdt) are missing beside it; copy both"
             ) from error
-        except RuntimeError as error:
-            if "number of samples" not in str(error).lower():
-                raise
-            found = re.findall(r"\d+", str(error))
-            raise SourceError(
-                "read",
-                f"{path.name}: its .fdt is cut off: {found[0]} values are there, the header says {found[1]}; fetch it "
-                "again",
-            ) from error
+        _refuse_cut_off(path, raw)
         shift_s = raw.first_time if raw.annotations.orig_time is not None else 0.0
         segments, annotations = split_at_boundaries(
             annotations_of(raw.annotations, shift_s), float(raw.info["sfreq"]), len(raw.times)
@@ -60,6 +52,17 @@ def _epochs(path: Path) -> Recording:
     if events:
         header = replace(header, annotations=tuple(one for one in events if not _BOUNDARY.match(one[2])))
     return of_array(header, data_uv)
+
+
+def _refuse_cut_off(path: Path, raw: mne.io.BaseRaw) -> None:
+    data = Path(raw.filenames[0]) if raw.filenames and raw.filenames[0] else path
+    wanted = 4 * len(raw.ch_names) * len(raw.times)
+    if data.suffix.lower() == ".fdt" and data.stat().st_size < wanted:
+        raise SourceError(
+            "read",
+            f"{path.name}: its samples ({data.name}) are cut off: {data.stat().st_size:,} bytes of {wanted:,}; fetch "
+            "it again",
+        )
 
 
 def split_at_boundaries(

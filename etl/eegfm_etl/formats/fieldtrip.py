@@ -18,11 +18,19 @@ __all__ = ["Ask", "loaded", "open_struct"]
 
 _FIELDS = {"label", "trial", "time"}
 _PLAUSIBLE_UV = (0.5, 1000.0)  # of the median channel's spread
-_TYPES = {"eeg": "eeg", "eog": "eog", "ecg": "ecg", "emg": "emg", "meggrad": "grad", "megmag": "mag", "trigger": "stim"}
+_TYPES = {
+    "eeg": "eeg",
+    "eog": "eog",
+    "ecg": "ecg",
+    "emg": "emg",
+    "meggrad": "grad",
+    "megmag": "mag",
+    "trigger": "stim",
+}
 
 
 def loaded(path: Path, name: str) -> dict[str, Any] | None:
-    """The struct of this name, where it is FieldTrip's."""
+    """Load the struct of this name, where it is FieldTrip's."""
     with explained(path, "FieldTrip"):
         import pymatreader
 
@@ -47,7 +55,9 @@ def open_struct(path: Path, struct: dict[str, Any]) -> Recording:
     data = np.concatenate([np.asarray(trial, dtype=np.float64) for trial in trials], axis=1)
     types = _types(struct, labels)
     if not any(kind == "eeg" for kind in types):
-        raise SourceError("channels", f"{path.name} holds no EEG: its {len(labels)} channels are {', '.join(set(types))}")
+        raise SourceError(
+            "channels", f"{path.name} holds no EEG: its {len(labels)} channels are {', '.join(set(types))}"
+        )
     units, notes = _units(path, struct, labels, data)
     n = data.shape[1] // len(trials)
     starts_s, where = _starts(struct, len(trials), n, rate_hz)
@@ -74,7 +84,11 @@ def open_struct(path: Path, struct: dict[str, Any]) -> Recording:
 def _refuse_uneven(path: Path, trials: list, times: list, labels: list[str]) -> None:
     shapes = {np.shape(trial) for trial in trials}
     axes = {(len(time), round(float(np.ravel(time)[0]), 6)) for time in times}
-    if len(shapes) != 1 or len(axes) != 1 or any(len(shape) != 2 or shape[0] != len(labels) for shape in shapes):
+    if (
+        len(shapes) != 1
+        or len(axes) != 1
+        or any(len(shape) != 2 or shape[0] != len(labels) for shape in shapes)
+    ):
         raise SourceError(
             "read",
             f"{path.name} holds {len(trials)} FieldTrip trials with different time axes; cut them to one (ft_redefinetrial) "
@@ -89,31 +103,50 @@ def _types(struct: dict[str, Any], labels: list[str]) -> list[str]:
         kinds = one.get("chantype")
         if isinstance(kinds, list) and isinstance(one.get("label"), list) and len(kinds) == len(one["label"]):
             described |= dict(zip(map(str, one["label"]), map(str, kinds), strict=True))
-    return [_TYPES.get(described.get(label, "eeg").lower(), "eeg" if label not in described else "misc") for label in labels]
+    return [
+        _TYPES.get(described.get(label, "eeg").lower(), "eeg" if label not in described else "misc")
+        for label in labels
+    ]
 
 
-def _units(path: Path, struct: dict[str, Any], labels: list[str], data: np.ndarray) -> tuple[list[str], list[str]]:
+def _units(
+    path: Path, struct: dict[str, Any], labels: list[str], data: np.ndarray
+) -> tuple[list[str], list[str]]:
+    """Tell the unit of every channel, and what was concluded: FieldTrip itself writes ``V`` where it does not know."""
+    spread = 1.4826 * np.median(np.abs(data - np.median(data, axis=1, keepdims=True)), axis=1)
+    alive = spread[spread > 0]
+    middle = float(np.median(alive)) if alive.size else 0.0
+    if not np.isfinite(middle):
+        raise SourceError("read", f"{path.name}: some of its samples are not numbers (NaN)")
+    said = _said_units(struct, labels)
+    if said is not None:
+        factors = np.array([factor_uv(unit) for unit in said], dtype=float)
+        in_uv = float(np.median((spread * factors)[spread > 0])) if alive.size else 1.0
+        if _PLAUSIBLE_UV[0] <= in_uv <= _PLAUSIBLE_UV[1]:
+            return said, []
+    words = f"FieldTrip says {'/'.join(sorted(set(said)))}, its guess" if said else "FieldTrip gives no unit"
+    for unit, factor in (("µV", 1.0), ("V", 1e6)):
+        if _PLAUSIBLE_UV[0] <= middle * factor <= _PLAUSIBLE_UV[1]:
+            note = f"{words}: a spread of {middle:.3g} is that of EEG in {unit}"
+            return [unit] * len(labels), [
+                note + ("; MNE takes it for volts (factor 10^6)" if unit == "µV" else "")
+            ]
+    raise SourceError(
+        "units",
+        f"{path.name}: {words}, and a spread of {middle:.3g} is EEG's neither in µV ({middle:.3g} µV) nor in V "
+        f"({middle * 1e6:.3g} µV); say it in the struct (hdr.chanunit)",
+    )
+
+
+def _said_units(struct: dict[str, Any], labels: list[str]) -> list[str] | None:
     for part in ("hdr", "elec"):
         one = struct.get(part) or {}
         units = one.get("chanunit")
         if isinstance(units, list) and isinstance(one.get("label"), list) and len(units) == len(one["label"]):
             said = dict(zip(map(str, one["label"]), map(str, units), strict=True))
             if all(factor_uv(said.get(label)) is not None for label in labels):
-                return [said[label] for label in labels], []
-    spread = 1.4826 * np.median(np.abs(data - np.median(data, axis=1, keepdims=True)), axis=1)
-    alive = spread[spread > 0]
-    middle = float(np.median(alive)) if alive.size else 0.0
-    if alive.size and not np.isfinite(middle):
-        raise SourceError("read", f"{path.name}: some of its samples are not numbers (NaN)")
-    for unit, factor in (("µV", 1.0), ("V", 1e6)):
-        if _PLAUSIBLE_UV[0] <= middle * factor <= _PLAUSIBLE_UV[1]:
-            note = f"FieldTrip gives no unit: a spread of {middle:.3g} is that of EEG in {unit}"
-            return [unit] * len(labels), [note + ("; MNE takes it for volts (factor 10^6)" if unit == "µV" else "")]
-    raise SourceError(
-        "units",
-        f"{path.name}: FieldTrip gives no unit, and a spread of {middle:.3g} is EEG's neither in µV ({middle:.3g} µV) nor "
-        f"in V ({middle * 1e6:.3g} µV); say it in the struct (hdr.chanunit)",
-    )
+                return [said[label] for label in labels]
+    return None
 
 
 def _starts(struct: dict[str, Any], trials: int, n: int, rate_hz: float) -> tuple[list[float], str]:

@@ -41,14 +41,18 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         notes: list[str] = []
         segments = _segments(raw, [one for one in joints if one < n], n, notes)
         if units is None:
-            return recording(raw, path, "GDF", warned=warned, segments=segments, annotations=annotations, notes=notes)
+            return recording(
+                raw, path, "GDF", warned=warned, segments=segments, annotations=annotations, notes=notes
+            )
         known = {"uV": 1e-6, "mV": 1e-3 if _version(path) >= 2 else 1.0}
         factors = []
         for unit in units:
             factor = factor_uv(unit)
             factors.append(1.0 if factor is None else factor / known.get(_plain(unit), 1.0))
         if any(_plain(unit) not in known and factor_uv(unit) not in (None, 1e6) for unit in units):
-            notes.append(f"units {', '.join(sorted(set(units)))} are taken as the header says; MNE takes them for volts")
+            notes.append(
+                f"units {', '.join(sorted(set(units)))} are taken as the header says; MNE takes them for volts"
+            )
         return recording(
             raw, path, "GDF", notes=notes, warned=warned, segments=segments, annotations=annotations,
             to_uv=np.array(factors), units=units,
@@ -98,7 +102,7 @@ def _segments(
 
 
 def _missing(data: np.ndarray) -> int:
-    """Samples from the first during which no channel moves."""
+    """Count the samples from the first during which no channel moves."""
     if data.shape[1] < 2 or data.shape[0] < 2:
         return 0
     still = (np.diff(data, axis=1) == 0).all(axis=0)

@@ -37,7 +37,10 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     for name in structs:
         if (data := fieldtrip.loaded(path, name)) is not None:
             return fieldtrip.open_struct(path, data)
-    arrays = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in found.items() if shape) or "no array"
+    arrays = (
+        ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in found.items() if shape)
+        or "no array"
+    )
     raise SourceError(
         "read",
         f"{path.name} holds plain arrays ({arrays}) with no rate, names or unit; declare them: --param variable=NAME "
@@ -72,13 +75,21 @@ def _variables(path: Path) -> dict[str, tuple[int, ...] | None]:
 
 def _declared(path: Path, layout: ArrayLayout) -> Recording:
     if (factor := factor_uv(layout.unit)) is None:
-        raise SourceError("units", f"{path.name}: the declared unit {layout.unit!r} is no voltage (uV, mV, V, nV)")
+        raise SourceError(
+            "units", f"{path.name}: the declared unit {layout.unit!r} is no voltage (uV, mV, V, nV)"
+        )
     array = np.asarray(_array(path, layout.variable))
     axes = layout.axes.split()
     if sorted(axes) not in (sorted([_CHANNEL, _TIME]), sorted([_TRIAL, _CHANNEL, _TIME])):
-        raise SourceError("read", f"{path.name}: declared axes {layout.axes!r} must be of trial, channel and time")
+        raise SourceError(
+            "read", f"{path.name}: declared axes {layout.axes!r} must be of trial, channel and time"
+        )
     shape = "×".join(map(str, array.shape))
-    if array.ndim != len(axes) or array.dtype.kind not in "iuf" or array.shape[axes.index(_CHANNEL)] != len(layout.channels):
+    if (
+        array.ndim != len(axes)
+        or array.dtype.kind not in "iuf"
+        or array.shape[axes.index(_CHANNEL)] != len(layout.channels)
+    ):
         raise SourceError(
             "read",
             f"{path.name}: {layout.variable} is {shape} of {array.dtype}, declared are axes '{layout.axes}' and "
@@ -87,7 +98,7 @@ def _declared(path: Path, layout: ArrayLayout) -> Recording:
     if _TRIAL not in axes:
         array, axes = array[None], [_TRIAL, *axes]
     array = array.transpose([axes.index(name) for name in (_TRIAL, _CHANNEL, _TIME)])
-    trials, channels, samples = array.shape
+    trials, _, samples = array.shape
     rate_hz = float(layout.rate_hz)
     kept = [i for i, name in enumerate(layout.channels) if name]
     names = [layout.channels[i] for i in kept]
@@ -104,7 +115,9 @@ def _declared(path: Path, layout: ArrayLayout) -> Recording:
         positions={},
         annotations=(),
         segments=tuple((i * samples / rate_hz, i * samples, (i + 1) * samples) for i in range(trials)),
-        notes=(f"{layout.variable}: rate ({rate_hz:g} Hz), unit ({layout.unit}), axes and names are declared",),
+        notes=(
+            f"{layout.variable}: rate ({rate_hz:g} Hz), unit ({layout.unit}), axes and names are declared",
+        ),
     )
     return of_array(header, array[:, kept].transpose(1, 0, 2).reshape(len(kept), trials * samples), factor)
 
@@ -118,7 +131,9 @@ def _array(path: Path, variable: str) -> Any:
             with np.load(path, allow_pickle=False) as archive:
                 if variable in archive.files:
                     return archive[variable]
-                raise SourceError("read", f"{path.name} has no array {variable!r}; it has {', '.join(archive.files)}")
+                raise SourceError(
+                    "read", f"{path.name} has no array {variable!r}; it has {', '.join(archive.files)}"
+                )
         import pymatreader
 
         first, *rest = variable.split(".")
@@ -126,6 +141,8 @@ def _array(path: Path, variable: str) -> Any:
         for name in (first, *rest):
             if not isinstance(value, dict) or name not in value:
                 there = ", ".join(value) if isinstance(value, dict) else type(value).__name__
-                raise SourceError("read", f"{path.name} has no {variable!r}: {name!r} is not among {there or 'nothing'}")
+                raise SourceError(
+                    "read", f"{path.name} has no {variable!r}: {name!r} is not among {there or 'nothing'}"
+                )
             value = value[name]
         return value

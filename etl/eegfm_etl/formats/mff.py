@@ -4,15 +4,15 @@ MNE reads it through mffpy. Read here: whether it holds averages (MNE opens them
 whether its samples are there at all, and pauses, which MNE fills with zeros: they are gaps.
 """
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import mne
 
-from eegfm_etl.formats.of_mne import explained, recording
+from eegfm_etl.formats.of_mne import explained, filled_in, recording
 from eegfm_etl.formats.recording import Recording
 from eegfm_etl.source import Ask, SourceError
-
-_PERSONAL_NAMES = ("localIdentifier", "firstName", "lastName", "birthdate", "dateOfBirth", "name", "id")
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -33,14 +33,39 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     if missing := [name for name in ("info.xml", "epochs.xml") if name not in names]:
         raise SourceError("read", f"{path.name} lacks {missing[0]}; copy the whole folder")
     with explained(path, "MFF") as warned:
-        import mffpy  # only for this format
-
-        flavor = mffpy.Reader(str(path)).flavor
-        if flavor == "averaged":
+        if _averaged(path):
             raise SourceError("average", f"{path.name} holds averages of trials, not a recording")
         raw = mne.io.read_raw_egi(path, events_as_annotations=True, verbose="warning")
         notes = ["pauses are gaps; MNE fills them with zeros"] if _paused(raw) else []
-        return recording(raw, path, "MFF", notes=notes, warned=warned)
+        opened = recording(raw, path, "MFF", notes=notes, warned=warned)
+    personal = tuple(dict.fromkeys((*opened.header.personal, *_personal(path))))
+    return replace(opened, header=replace(opened.header, personal=personal))
+
+
+def _personal(path: Path) -> list[str]:
+    """Names of the fields of subject.xml that are filled in."""
+    subject = path / "subject.xml"
+    text = subject.read_text(encoding="utf-8", errors="replace") if subject.exists() else ""
+    fields = re.findall(r"<field>(.*?)</field>", text, re.DOTALL)
+    found = []
+    for field in fields:
+        name = re.search(r"<name>\s*([^<]+?)\s*</name>", field)
+        data = re.search(r"<data[^>]*>\s*([^<]+?)\s*</data>", field)
+        if name and data and filled_in(data.group(1)):
+            found.append(name.group(1))
+    return found
+
+
+def _averaged(path: Path) -> bool:
+    """Whether its history or its categories say that trials were averaged (``#seg``: how many)."""
+    import mffpy  # only for this format
+
+    history, categories = path / "history.xml", path / "categories.xml"
+    if history.exists() and mffpy.XML.from_file(str(history)).mff_flavor() == "averaged":
+        return True
+    return categories.exists() and "<keyCode>#seg</keyCode>" in categories.read_text(
+        encoding="utf-8", errors="replace"
+    )
 
 
 def _paused(raw: mne.io.BaseRaw) -> bool:

@@ -5,6 +5,7 @@ Through neo, as MNE does, which refuses recordings with gaps.
 
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from eegfm_etl import companions
 from eegfm_etl.formats.of_mne import explained
 from eegfm_etl.formats.recording import Recording, factor_uv, unique
 from eegfm_etl.source import Ask, SourceError, SourceHeader
+
+_GAP_MS = 1.0  # time stamps of records are rounded to microseconds
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -27,7 +30,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         from neo.rawio import NeuralynxRawIO  # only for this format
 
         logging.getLogger("neo").setLevel(logging.ERROR)
-        reader = NeuralynxRawIO(dirname=str(path))
+        reader = NeuralynxRawIO(dirname=str(path), gap_tolerance_ms=_GAP_MS)
         reader.parse_header()
         streams = reader.header["signal_streams"]
         if len(streams) == 0:
@@ -40,7 +43,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
     segments = [
         (float(start - starts[0]), int(a), int(b))
-        for start, a, b in zip(starts, edges[:-1], edges[1:], strict=True)
+        for start, (a, b) in zip(starts, pairwise(edges.tolist()), strict=True)
         if b > a
     ]
     units = [str(unit) for unit in channels["units"]]
@@ -54,11 +57,15 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     def samples(start: int, stop: int, rows: Sequence[int] | None) -> np.ndarray:
         chosen = np.arange(len(channels)) if rows is None else np.asarray(rows, dtype=np.int64)
         out = np.empty((len(chosen), max(stop - start, 0)))
-        for index, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for index, (a, b) in enumerate(pairwise(edges.tolist())):
             first, last = max(start, a), min(stop, b)
             if first < last:
                 counts = reader.get_analogsignal_chunk(
-                    block_index=0, seg_index=index, i_start=int(first - a), i_stop=int(last - a), stream_index=stream
+                    block_index=0,
+                    seg_index=index,
+                    i_start=int(first - a),
+                    i_stop=int(last - a),
+                    stream_index=stream,
                 )
                 values = reader.rescale_signal_raw_to_float(counts, dtype="float64", stream_index=stream)
                 out[:, first - start : last - start] = values.T[chosen] * factors[chosen, None]
@@ -87,7 +94,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
 
 
 def _widest(reader, path: Path) -> tuple[np.ndarray, int]:
-    """The stream with most channels: those of one rate and one set of records."""
+    """Find the stream with most channels: those of one rate and one set of records."""
     channels, streams = reader.header["signal_channels"], reader.header["signal_streams"]
     groups = [channels[channels["stream_id"] == stream_id] for stream_id in streams["id"]]
     best = max(range(len(groups)), key=lambda i: len(groups[i]))
@@ -102,7 +109,9 @@ def _events(reader, start_s: float) -> list[tuple[float, float, str]]:
                 block_index=0, seg_index=segment, event_channel_index=index
             )
             seconds = reader.rescale_event_timestamp(times, dtype="float64")
-            events += [(float(at - start_s), 0.0, str(text)) for at, text in zip(seconds, labels, strict=True)]
+            events += [
+                (float(at - start_s), 0.0, str(text)) for at, text in zip(seconds, labels, strict=True)
+            ]
     return sorted({event for event in events if event[0] >= 0})
 
 

@@ -81,7 +81,10 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     stop = setup.event_table if setup.data_start < setup.event_table <= size else size
     data_bytes = stop - setup.data_start
     offsets = _event_offsets(path, setup, size)
-    readings = [_reading(path, setup, data_bytes, bits, [at for at, _, is_byte in offsets if is_byte]) for bits in (16, 32)]
+    readings = [
+        _reading(path, setup, data_bytes, bits, [at for at, _, is_byte in offsets if is_byte])
+        for bits in (16, 32)
+    ]
     best, other = sorted(readings, key=lambda one: -one.votes)
     if best.votes - other.votes < _SURE or best.votes < _SURE:
         raise SourceError(
@@ -93,9 +96,13 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     n = min(setup.samples, there) if setup.samples > 0 else there
     notes = [f"samples are taken for {best.bits} bits: {best}; against {other}"]
     if setup.samples != there:
-        notes.append(f"the header says {setup.samples:,} samples, the data have room for {there:,}: {n:,} are read")
+        notes.append(
+            f"the header says {setup.samples:,} samples, the data have room for {there:,}: {n:,} are read"
+        )
     if stop == size and setup.event_table != size:
-        notes.append(f"the header puts the events at byte {setup.event_table:,} of {size:,}: they are missing")
+        notes.append(
+            f"the header puts the events at byte {setup.event_table:,} of {size:,}: they are missing"
+        )
     events, joints, beyond = _events(setup, offsets, best.bits // 8, n)
     if beyond:
         notes.append(f"{beyond} of {len(offsets)} events lie beyond the samples")
@@ -168,7 +175,9 @@ def _reading(path: Path, setup: _Setup, data_bytes: int, bits: int, offsets: lis
     there = data_bytes // (width * setup.channels)
     # The middle of what the header counts: filters settle and electrodes are handled at the start.
     n = min(setup.samples, there) if setup.samples > 0 else there
-    looked_at = _mapped(path, setup, bits, n)[max(0, n // 2 - _LOOKED_AT // 2) :][:_LOOKED_AT].astype(np.float64)
+    looked_at = _mapped(path, setup, bits, n)[max(0, n // 2 - _LOOKED_AT // 2) :][:_LOOKED_AT].astype(
+        np.float64
+    )
     spread = np.median(np.abs(looked_at - np.median(looked_at, axis=0)), axis=0)
     step = np.median(np.abs(np.diff(looked_at, axis=0)), axis=0)
     alive = spread > 0
@@ -176,7 +185,9 @@ def _reading(path: Path, setup: _Setup, data_bytes: int, bits: int, offsets: lis
     return _Reading(
         bits=bits,
         rough=float(np.median(step[alive] / spread[alive])) if alive.any() else float("inf"),
-        amplitude_uv=float(np.median(1.4826 * spread[alive] * np.abs(setup.to_uv[alive]))) if alive.any() else 0.0,
+        amplitude_uv=float(np.median(1.4826 * spread[alive] * np.abs(setup.to_uv[alive])))
+        if alive.any()
+        else 0.0,
         between=float(np.mean([(at - setup.data_start) % frame != 0 for at in offsets])) if offsets else 0.0,
         exact=setup.samples > 0 and setup.samples * frame == data_bytes,
     )
@@ -185,7 +196,9 @@ def _reading(path: Path, setup: _Setup, data_bytes: int, bits: int, offsets: lis
 def _mapped(path: Path, setup: _Setup, bits: int, n: int) -> np.ndarray:
     if n < 1:
         return np.zeros((2, setup.channels))
-    return np.memmap(path, dtype=f"<i{bits // 8}", mode="r", offset=setup.data_start, shape=(n, setup.channels))
+    return np.memmap(
+        path, dtype=f"<i{bits // 8}", mode="r", offset=setup.data_start, shape=(n, setup.channels)
+    )
 
 
 def _event_offsets(path: Path, setup: _Setup, size: int) -> list[tuple[int, str, bool]]:
@@ -203,7 +216,13 @@ def _event_offsets(path: Path, setup: _Setup, size: int) -> list[tuple[int, str,
     for at in range(0, len(table) - width + 1, width):
         stim, key, accept, offset = struct.unpack_from("<HBBi", table, at)
         mark = _MARKS.get(accept >> 4) if not stim else None
-        text = mark or (f"KeyPad Response {accept & 15}" if accept & 15 else f"Keyboard Response {key}" if key else str(stim))
+        text = mark or (
+            f"KeyPad Response {accept & 15}"
+            if accept & 15
+            else f"Keyboard Response {key}"
+            if key
+            else str(stim)
+        )
         found.append((offset, text, kind != 3))
     return found
 

@@ -22,7 +22,17 @@ Segments = list[tuple[float, int, int]]
 _SKIP = re.compile(r"bad_acq_skip", re.IGNORECASE)
 _JOINT = re.compile(r"^boundary$|^EDGE boundary$|^New Segment/", re.IGNORECASE)
 _VOLT = 107  # FIFF_UNIT_V
-_PERSONAL = ("first_name", "middle_name", "last_name", "birthday", "his_id", "sex", "hand", "weight", "height")
+_PERSONAL = (
+    "first_name",
+    "middle_name",
+    "last_name",
+    "birthday",
+    "his_id",
+    "sex",
+    "hand",
+    "weight",
+    "height",
+)
 _NOTHING = {"", "x", "x,x", "0", "-1", "none", "no_name", "unknown", "n/a", "0001-01-01"}
 
 
@@ -43,7 +53,7 @@ def explained(path: Path, kind: str) -> Iterator[list[str]]:
 
 
 def translated(path: Path, kind: str, error: Exception) -> SourceError:
-    """A reader's words in a scientist's."""
+    """Put a reader's words in a scientist's."""
     words = next(iter(str(error).strip().splitlines()), "").strip()
     if isinstance(error, FileNotFoundError):
         reason = f"a file that belongs to it is missing ({words}); copy all parts of the recording"
@@ -51,7 +61,9 @@ def translated(path: Path, kind: str, error: Exception) -> SourceError:
         reason = f"a library that reads {kind} is missing ({words}); install eegfm[etl]"
     else:
         said = f" (its reader says: {words})" if words else ""
-        reason = f"it cannot be read as {kind}{said}; it is damaged, cut off, or of a variant that is not known"
+        reason = (
+            f"it cannot be read as {kind}{said}; it is damaged, cut off, or of a variant that is not known"
+        )
     return SourceError("read", f"{path.name}: {reason}", traceback.format_exc())
 
 
@@ -137,7 +149,7 @@ def of_epochs(epochs: mne.BaseEpochs, path: Path, kind: str, **changes) -> tuple
 
 
 def header_of(info: mne.Info, path: Path, kind: str, n_samples: int) -> SourceHeader:
-    """What MNE's info says; times and units are the caller's."""
+    """Say what MNE's info says; times and units are the caller's."""
     rate_hz = float(info["sfreq"])
     return SourceHeader(
         path=str(path),
@@ -163,7 +175,17 @@ def header_of(info: mne.Info, path: Path, kind: str, n_samples: int) -> SourceHe
 def refuse_without_eeg(info: mne.Info, path: Path) -> None:
     """Refuse a recording of magnetometers or the like alone."""
     kinds = info.get_channel_types()
-    if kinds and set(kinds) <= {"grad", "mag", "ref_meg", "stim", "hbo", "hbr", "fnirs_cw_amplitude", "syst", "chpi"}:
+    if kinds and set(kinds) <= {
+        "grad",
+        "mag",
+        "ref_meg",
+        "stim",
+        "hbo",
+        "hbr",
+        "fnirs_cw_amplitude",
+        "syst",
+        "chpi",
+    }:
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         raise SourceError("channels", f"{path.name} holds no EEG: its {len(kinds)} channels are {counts}")
 
@@ -203,17 +225,26 @@ def hardware_band(info: mne.Info) -> tuple[float | None, float | None] | None:
 
 
 def recorded_by(info: mne.Info) -> tuple[tuple[str, str], ...]:
-    """The amplifier, where the file names it."""
+    """Name the amplifier, where the file does."""
     device = info.get("device_info") or {}
     words = dict.fromkeys(str(device.get(key) or "").strip() for key in ("type", "model"))
     name = " ".join(word for word in words if word and word.lower() not in _NOTHING)
-    return (("amplifier", name),) if name else ()
+    # EGI's files name the net here
+    return (
+        (("cap" if re.search(r"\bGSN\b|geodesic|hydrocel", name, re.IGNORECASE) else "amplifier", name),)
+        if name
+        else ()
+    )
 
 
 def personal_fields(info: mne.Info) -> tuple[str, ...]:
     """Names of the fields about a person that the header filled in."""
     subject = info.get("subject_info") or {}
-    found = [key for key in _PERSONAL if filled_in(subject.get(key)) and not (key in ("sex", "hand") and subject[key] == 0)]
+    found = [
+        key
+        for key in _PERSONAL
+        if filled_in(subject.get(key)) and not (key in ("sex", "hand") and subject[key] == 0)
+    ]
     return tuple(found + (["experimenter"] if filled_in(info.get("experimenter")) else []))
 
 

@@ -4,12 +4,14 @@ What MNE gets wrong of them is put right here and said in the notes; formats tha
 their own.
 """
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import mne
 import numpy as np
 
-from eegfm_etl.formats.of_mne import explained, of_epochs, recording
+from eegfm_etl.formats.of_mne import explained, filled_in, of_epochs, recording
 from eegfm_etl.formats.recording import Recording, of_array
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError
@@ -68,7 +70,12 @@ def _nedf(path: Path) -> Recording:
 def _persyst(path: Path) -> Recording:
     with explained(path, "Persyst") as warned:
         raw = mne.io.read_raw_persyst(path, verbose="warning")
-        return recording(raw, path, "Persyst", warned=warned)
+        opened = recording(raw, path, "Persyst", warned=warned)
+    text = path.read_bytes().decode("latin-1")
+    patient = re.search(r"^\[Patient\](.*?)(?:^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    fields = re.findall(r"^(\w+)=([^\r\n]*)", patient.group(1) if patient else "", re.MULTILINE)
+    personal = tuple(name for name, value in fields if filled_in(value) and not name.startswith("Test"))
+    return replace(opened, header=replace(opened.header, personal=personal))
 
 
 def _nicolet(path: Path) -> Recording:
@@ -82,9 +89,8 @@ def _nicolet(path: Path) -> Recording:
 def _eximia(path: Path) -> Recording:
     with explained(path, "eXimia") as warned:
         raw = mne.io.read_raw_eximia(path, verbose="warning")
-    volts = np.array([kind != "stim" for kind in raw.get_channel_types()])
     note = "values are µV; MNE calls them volts (factor 10^6)"
-    return recording(raw, path, "eXimia", warned=warned, to_uv=np.where(volts, 1.0, 1.0), notes=(note,))
+    return recording(raw, path, "eXimia", warned=warned, to_uv=np.ones(len(raw.ch_names)), notes=(note,))
 
 
 def _nsx(path: Path) -> Recording:

@@ -37,7 +37,7 @@ class Recording:
         return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
-        """Samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start).
+        """Give samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start).
 
         Raises
         ------
@@ -51,14 +51,14 @@ class Recording:
 
 
 def not_numbers(path: Path) -> SourceError:
-    """The error of a recording with NaN or infinite samples."""
+    """Make the error of a recording with NaN or infinite samples."""
     return SourceError(
         "read", f"{path.name}: some of its samples are not numbers (NaN); it is damaged or a broken export"
     )
 
 
 def of_array(header: SourceHeader, data: np.ndarray, to_uv: np.ndarray | float = 1.0) -> Recording:
-    """A recording whose samples are in memory or mapped: (channels, samples), times `to_uv`."""
+    """Wrap samples that are in memory or mapped: (channels, samples), times `to_uv`."""
     factors = np.broadcast_to(np.asarray(to_uv, dtype=np.float64), (len(header.names),))
 
     def samples(start: int, stop: int, rows: Sequence[int] | None) -> np.ndarray:

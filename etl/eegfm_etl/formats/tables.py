@@ -5,6 +5,7 @@ What a table does not say (rate, unit, names) is never guessed: the file is refu
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ _OPENBCI_BOARDS = {8: "OpenBCI Cyton", 4: "OpenBCI Ganglion", 16: "OpenBCI Cyton
 _OPENBCI_COUNTER = 256
 _MUSE = {"tp9", "af7", "af8", "tp10"}
 _STAGES = re.compile(r"hypnogram|\bn1\b.*\bn2\b|sleep stage|wake.*rem", re.IGNORECASE | re.DOTALL)
+_ELECTRODE = re.compile(r"^(eeg.*|ch(an(nel)?)?[ _]?\d+|[a-z]{1,3}(z|\d{1,2}))$", re.IGNORECASE)
 _DECLARE = (
     "if it is a recording, declare its layout: eegfm ingest folder --param columns=C3,C4,… --param rate=250 "
     "--param unit=uV"
@@ -39,30 +41,42 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         return _openbci(path, text)
     if isinstance(ask.layout, TableLayout):
         return _declared(path, ask.layout)
-    columns = [cell.strip().lower() for cell in lines[0].split(",")] if lines else []
-    if columns[:1] in (["timestamps"], ["timestamp"]) and _MUSE <= set(columns):
+    rows = [line for line in lines if line.strip() and not line.startswith(("%", "@", "#"))]
+    columns = [cell.strip().lower() for cell in rows[0].split(",")] if rows else []
+    if columns[:1] in (["timestamps"], ["timestamp"]) and set(columns) >= _MUSE:
         return _muse(path, lines[0])
-    raise _refused(path, lines, columns)
+    raise _refused(path, lines, rows, columns)
 
 
-def _refused(path: Path, lines: list[str], columns: list[str]) -> SourceError:
-    text = "\n".join(lines)
-    if _stages(path, lines, text):
+def _refused(path: Path, lines: list[str], rows: list[str], columns: list[str]) -> SourceError:
+    if _stages(path, lines, "\n".join(lines)):
         return SourceError(
-            "annotations", f"{path.name} is a hypnogram (a sleep stage a line), and no recording here goes with it"
+            "annotations",
+            f"{path.name} is a hypnogram (a sleep stage a line), and no recording here goes with it",
         )
+    wide = len(rows[1].split(",")) if len(rows) > 1 else len(columns)
     if any(name.startswith("raw_tp9") for name in columns):
         return SourceError(
             "read",
-            f"{path.name} is a Mind Monitor export: mostly band powers, with {len(columns)} names for rows of "
-            f"{len(lines[1].split(',')) if len(lines) > 1 else 0} columns; export raw Muse data (timestamps,TP9,AF7,…)",
+            f"{path.name} is a Mind Monitor export: mostly band powers, with {len(columns)} names for rows of {wide} "
+            "columns; export raw Muse data (timestamps,TP9,AF7,…)",
         )
-    rows = [line.split(",") for line in lines[1:] if line.strip()]
-    ragged = columns and rows and len(rows[0]) != len(columns) and not _numbers(columns)
-    said = f"its header names {len(columns)} columns and its rows have {len(rows[0])}; " if ragged else ""
-    names = "" if not columns or _numbers(columns) else f" ({', '.join(columns[:5])} …)"
+    headed = bool(columns) and not _numbers(columns)
+    if headed and not any(_ELECTRODE.match(name) for name in columns):
+        return SourceError(
+            "channels",
+            f"{path.name} is a table of {', '.join(columns[:5])}: none of its columns is an electrode, so it is no "
+            f"EEG; {_DECLARE}",
+        )
+    said = (
+        f"its header names {len(columns)} columns and its rows have {wide}; "
+        if headed and wide != len(columns)
+        else ""
+    )
+    names = f" ({', '.join(columns[:5])} …)" if headed else ""
     return SourceError(
-        "read", f"{path.name} is a text table{names} that says neither its rate nor its unit; {said}{_DECLARE}"
+        "read",
+        f"{path.name} is a text table{names} that says neither its rate nor its unit; {said}{_DECLARE}",
     )
 
 
@@ -81,22 +95,30 @@ def _openbci(path: Path, text: str) -> Recording:
     counter, data = rows[:, 0], rows[:, 1 : 1 + channels].T
     jumps = (np.diff(counter).astype(np.int64) - 1) % _OPENBCI_COUNTER
     breaks = np.flatnonzero(jumps) + 1
-    notes = [f"the board's counter lost {int(jumps.sum())} samples at {len(breaks)} places: gaps"] if len(breaks) else []
+    notes = (
+        [f"the board's counter lost {int(jumps.sum())} samples at {len(breaks)} places: gaps"]
+        if len(breaks)
+        else []
+    )
     edges = [0, *breaks.tolist(), data.shape[1]]
     lost = np.concatenate([[0], np.cumsum(jumps[breaks - 1])]) if len(breaks) else np.zeros(1)
     segments = tuple(
-        ((a + int(before)) / rate_hz, a, b) for a, b, before in zip(edges[:-1], edges[1:], lost, strict=True)
+        ((a + int(before)) / rate_hz, a, b) for (a, b), before in zip(pairwise(edges), lost, strict=True)
     )
     header = _header(path, "OpenBCI", [f"EEG{i + 1}" for i in range(channels)], rate_hz, data.shape[1], "uV")
     name = _OPENBCI_BOARDS.get(channels, "OpenBCI")
-    return of_array(replace(header, segments=segments, notes=tuple(notes), recorded=(("amplifier", name),)), data)
+    return of_array(
+        replace(header, segments=segments, notes=tuple(notes), recorded=(("amplifier", name),)), data
+    )
 
 
 def _muse(path: Path, head: str) -> Recording:
     columns = [cell.strip() for cell in head.split(",")]
     rows = _rows(path, ",", "%", 1)
     if rows.shape[0] < 2 or rows.shape[1] != len(columns):
-        raise SourceError("read", f"{path.name}: its header names {len(columns)} columns, its rows have {rows.shape[1]}")
+        raise SourceError(
+            "read", f"{path.name}: its header names {len(columns)} columns, its rows have {rows.shape[1]}"
+        )
     times = rows[:, 0]
     span_s = float(times[-1] - times[0])
     if span_s <= 0:
@@ -106,11 +128,15 @@ def _muse(path: Path, head: str) -> Recording:
     steps = np.diff(times)
     notes = [f"time stamps give {mean_hz:.4g} Hz on average; {rate_hz:g} Hz is taken"]
     if backwards := int((steps < 0).sum()):
-        notes.append(f"time stamps go back {backwards} times in {len(times)} rows (packets); rows are taken in order")
+        notes.append(
+            f"time stamps go back {backwards} times in {len(times)} rows (packets); rows are taken in order"
+        )
     breaks = np.flatnonzero(steps > 1.0) + 1
     edges = [0, *breaks.tolist(), len(times)]
-    segments = tuple((float(times[a] - times[0]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True))
-    channels = [i for i, name in enumerate(columns) if i and not name.lower().startswith(("marker", "timestamp"))]
+    segments = tuple((float(times[a] - times[0]), a, b) for a, b in pairwise(edges))
+    channels = [
+        i for i, name in enumerate(columns) if i and not name.lower().startswith(("marker", "timestamp"))
+    ]
     header = _header(path, "Muse", [columns[i] for i in channels], rate_hz, len(times), "uV")
     kinds = tuple("misc" if "aux" in columns[i].lower() else "eeg" for i in channels)
     events = [
@@ -120,15 +146,16 @@ def _muse(path: Path, head: str) -> Recording:
         for i in np.flatnonzero(np.nan_to_num(rows[:, at]))
     ]
     header = replace(
-        header, types=kinds, segments=segments, notes=tuple(notes), annotations=tuple(sorted(events)),
-        recorded=(("amplifier", "Muse"), ("reference", "Fpz")),
-    )  # fmt: skip
+        header, types=kinds, segments=segments, notes=tuple(notes), annotations=tuple(sorted(events))
+    )
     return of_array(header, rows[:, channels].T)
 
 
 def _declared(path: Path, layout: TableLayout) -> Recording:
     if (factor := factor_uv(layout.unit)) is None:
-        raise SourceError("units", f"{path.name}: the declared unit {layout.unit!r} is no voltage (uV, mV, V, nV)")
+        raise SourceError(
+            "units", f"{path.name}: the declared unit {layout.unit!r} is no voltage (uV, mV, V, nV)"
+        )
     rows = _rows(path, layout.separator, layout.comment, layout.skip_lines)
     if len(rows) == 0:
         raise SourceError("read", f"{path.name} holds no rows of numbers")
@@ -180,17 +207,23 @@ def _rows(path: Path, separator: str, comment: str, skip_lines: int) -> np.ndarr
     except pandas.errors.EmptyDataError:
         return np.zeros((0, 0))
     except (pandas.errors.ParserError, ValueError) as error:
-        raise SourceError("read", f"{path.name}: its rows differ in length ({error}); correct the table") from error
+        raise SourceError(
+            "read", f"{path.name}: its rows differ in length ({error}); correct the table"
+        ) from error
     if len(table) and table.iloc[-1].isna().any():
         table = table.iloc[:-1]
     numbers = table.apply(pandas.to_numeric, errors="coerce")
     wrong = numbers.isna() & table.notna()
     if wrong.to_numpy().any():
         row = int(np.flatnonzero(wrong.to_numpy().any(axis=1))[0])
-        raise SourceError("read", f"{path.name}: row {row + 1} holds words where numbers are expected; correct the table")
+        raise SourceError(
+            "read", f"{path.name}: row {row + 1} holds words where numbers are expected; correct the table"
+        )
     if numbers.isna().to_numpy().any():
         row = int(np.flatnonzero(numbers.isna().to_numpy().any(axis=1))[0])
-        raise SourceError("read", f"{path.name}: row {row + 1} has fewer columns than the widest one; correct the table")
+        raise SourceError(
+            "read", f"{path.name}: row {row + 1} has fewer columns than the widest one; correct the table"
+        )
     return numbers.to_numpy(dtype=np.float64)
 
 
@@ -223,5 +256,3 @@ def _numbers(cells: list[str]) -> bool:
     except ValueError:
         return False
     return True
-
-

@@ -6,6 +6,7 @@ found here.
 
 import logging
 import struct
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from eegfm_etl.formats.recording import Recording, factor_uv, of_array, unique
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 _GAP_S = 1.0
-_PERSONAL = ("subject", "patient", "experimenter", "name", "birth")
+_CLOCK_ERROR = 0.005  # a nominal rate further from the time stamps is no rate but a wish
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -31,13 +32,15 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     with explained(path, "XDF") as warned:
         import pyxdf  # only for this format
 
-        streams, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False, synchronize_clocks=True, verbose=False)
+        streams, _ = pyxdf.load_xdf(
+            str(path), dejitter_timestamps=False, synchronize_clocks=True, verbose=False
+        )
         notes = _cut_off(path)
         stream = _eeg_stream(path, streams, ask.entry, notes)
         markers = [one for one in streams if _text(one, "channel_format") == "string"]
     data = np.asarray(stream["time_series"], dtype=np.float64).T
     times = np.asarray(stream["time_stamps"], dtype=np.float64)
-    rate_hz, segments = _clock(path, stream, times, notes)
+    rate_hz, segments = _clock(stream, times, notes)
     names, types, units = _channels(stream, data.shape[0], notes)
     factors = [factor_uv(unit) for unit in units]
     header = SourceHeader(
@@ -51,7 +54,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         rates=(rate_hz,) * len(names),
         units=units,
         positions={},
-        annotations=tuple(_events(markers, times, segments, rate_hz)),
+        annotations=tuple(_events(markers, times, segments)),
         segments=tuple(segments),
         warnings=tuple(warned),
         notes=tuple(notes),
@@ -62,7 +65,11 @@ def open_recording(path: Path, ask: Ask) -> Recording:
 
 
 def _eeg_stream(path: Path, streams: list[dict], entry: str | None, notes: list[str]) -> dict:
-    sampled = [one for one in streams if _rate(one) > 0 and len(one["time_series"]) and _text(one, "channel_format") != "string"]
+    sampled = [
+        one
+        for one in streams
+        if _rate(one) > 0 and len(one["time_series"]) and _text(one, "channel_format") != "string"
+    ]
     found = "; ".join(
         f"{_text(one, 'name') or 'unnamed'} ({_text(one, 'type') or 'no type'}, {len(one['time_series'])} samples)"
         for one in streams
@@ -75,11 +82,14 @@ def _eeg_stream(path: Path, streams: list[dict], entry: str | None, notes: list[
         )
     if not chosen:
         raise SourceError(
-            "channels", f"{path.name} holds no stream of EEG with samples{f' named {entry}' if entry else ''}: {found}"
+            "channels",
+            f"{path.name} holds no stream of EEG with samples{f' named {entry}' if entry else ''}: {found}",
         )
     best = max(chosen, key=lambda one: len(one["time_series"]))
     if _text(best, "type").lower() != "eeg":
-        notes.append(f"no stream is of type EEG: {_text(best, 'name')!r} ({_text(best, 'type')!r}) is the only one sampled")
+        notes.append(
+            f"no stream is of type EEG: {_text(best, 'name')!r} ({_text(best, 'type')!r}) is the only one sampled"
+        )
     if len(chosen) > 1:
         notes.append(f"{len(chosen)} streams of EEG; the longest, {_text(best, 'name')!r}, is read: {found}")
     empty = sum(not len(one["time_series"]) for one in streams)
@@ -88,48 +98,35 @@ def _eeg_stream(path: Path, streams: list[dict], entry: str | None, notes: list[
     return best
 
 
-def _clock(
-    path: Path, stream: dict, times: np.ndarray, notes: list[str]
-) -> tuple[float, list[tuple[float, int, int]]]:
-    """Rate and segments from the time stamps: a jump in them is a gap."""
+def _clock(stream: dict, times: np.ndarray, notes: list[str]) -> tuple[float, list[tuple[float, int, int]]]:
+    """Rate and segments from the time stamps: a jump in them is a gap, the rest tells the rate."""
     nominal = _rate(stream)
     n = len(times)
-    if n < 2:
-        return nominal, [(0.0, 0, n)]
     steps = np.diff(times)
     limit = max(_GAP_S, 10 / nominal)
-    breaks = np.flatnonzero((steps > limit) | (steps < -1.0 / nominal - limit)) + 1
+    breaks = np.flatnonzero((steps > limit) | (steps < -limit)) + 1
     edges = [0, *breaks.tolist(), n]
-    pieces = list(zip(edges[:-1], edges[1:], strict=True))
-    longest = max(pieces, key=lambda piece: piece[1] - piece[0])
-    effective = _effective(times[longest[0] : longest[1]])
-    if effective and abs(effective / nominal - 1) > 0.05 and longest[1] - longest[0] > 10 * nominal:
-        raise SourceError(
-            "read",
-            f"{path.name}: the stream says {nominal:g} Hz, its time stamps {effective:.4g} Hz: samples were lost or the "
-            "clock is wrong",
-        )
-    if effective:
-        notes.append(f"nominal rate {nominal:g} Hz is taken; time stamps give {effective:.6g} Hz within segments")
+    within = np.delete(steps, breaks - 1)
+    measured = float(len(within) / within.sum()) if len(within) >= nominal and within.sum() > 0 else nominal
+    far = abs(measured / nominal - 1) > _CLOCK_ERROR
+    rate_hz = measured if far else nominal
+    notes.append(
+        f"nominal rate {nominal:g} Hz, time stamps give {measured:.6g} Hz within segments: {rate_hz:.6g} Hz is taken"
+    )
     segments: list[tuple[float, int, int]] = []
-    for a, b in pieces:
-        start = float(times[a] - times[0])
-        ended = segments[-1][0] + (segments[-1][2] - segments[-1][1]) / nominal if segments else 0.0
-        segments.append((max(start, ended), a, b))
+    for a, b in pairwise(edges):
+        ended = segments[-1][0] + (segments[-1][2] - segments[-1][1]) / rate_hz if segments else 0.0
+        segments.append((max(float(times[a] - times[0]), ended), a, b))
     if len(segments) > 1:
-        gaps = [round(float(steps[at - 1]), 3) for at in edges[1:-1]]
-        notes.append(f"{len(gaps)} gaps (clock resets or losses): {', '.join(f'{gap:g}' for gap in gaps[:5])} s")
-    return nominal, segments
-
-
-def _effective(times: np.ndarray) -> float | None:
-    return float((len(times) - 1) / (times[-1] - times[0])) if len(times) > 1 and times[-1] > times[0] else None
+        gaps = ", ".join(f"{steps[at - 1]:.4g}" for at in edges[1:-1][:5])
+        notes.append(f"{len(segments) - 1} gaps (clock resets or losses): {gaps} s")
+    return rate_hz, segments
 
 
 def _channels(
     stream: dict, count: int, notes: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str | None, ...]]:
-    described = _first(_first(stream["info"].get("desc"), {}).get("channels"), {}) or {}
+    described = _first((_first(stream["info"].get("desc"), {}) or {}).get("channels"), {}) or {}
     listed = described.get("channel") or []
     if len(listed) != count:
         notes.append(f"its {count} channels are not described: they are numbered, and taken for µV of EEG")
@@ -140,12 +137,14 @@ def _channels(
     if any(not _first(one.get("unit"), "") for one in listed):
         notes.append("a channel without a unit is taken for µV")
     known = {"eeg", "eog", "ecg", "emg", "misc", "stim", "resp"}
-    kinds = tuple({"ekg": "ecg", "exg": "eeg", "marker": "stim", "markers": "stim"}.get(kind, kind) for kind in types)
+    kinds = tuple(
+        {"ekg": "ecg", "exg": "eeg", "marker": "stim", "markers": "stim"}.get(kind, kind) for kind in types
+    )
     return unique(names), tuple(kind if kind in known else "misc" for kind in kinds), tuple(units)
 
 
 def _events(
-    markers: list[dict], times: np.ndarray, segments: list[tuple[float, int, int]], rate_hz: float
+    markers: list[dict], times: np.ndarray, segments: list[tuple[float, int, int]]
 ) -> list[tuple[float, float, str]]:
     """Markers at their place in the recording: the segment that runs, or the start of the next."""
     if len(times) == 0:
