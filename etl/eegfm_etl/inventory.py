@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eegfm_etl import companions
 from eegfm_etl.companions import suffix_of
-from eegfm_etl.sniff import could_be_recording
+from eegfm_etl.sniff import annotations_only, could_be_recording
 
 _DOCUMENTS = {
     ".json": "sidecar (JSON)", ".md": "document", ".rst": "document", ".pdf": "document", ".html": "document",
@@ -27,7 +27,6 @@ _DOCUMENTS = {
     ".md5": "checksums",
 }  # fmt: skip
 _TABLES = (".csv", ".tsv", ".txt", ".asc")
-_ANNOTATION_LABELS = (b"EDF Annotations", b"BDF Annotations")
 # What names of one recording's files differ in: SC4001E0-PSG.edf and SC4001EC-Hypnogram.edf, data.bdf and evt.bdf
 _ROLE = re.compile(
     r"[-_. ]?(hypnogram|hypno|annotations?|events?|evt|scoring|stages|psg|eeg|data|signals?)$", re.IGNORECASE
@@ -186,7 +185,7 @@ def _reads_as_text(path: Path) -> bool:
 
 def _sidecars(heads: list[Path]) -> dict[Path, list[Path]]:
     """Map a recording to the annotation-only EDF and BDF files beside it that are named alike."""
-    alone = [head for head in heads if suffix_of(head) in (".edf", ".bdf") and _annotations_only(head)]
+    alone = [head for head in heads if suffix_of(head) in (".edf", ".bdf") and annotations_only(head)]
     found: dict[Path, list[Path]] = {}
     for one in alone:
         beside = [
@@ -205,18 +204,6 @@ def _recording_name(path: Path) -> str:
     stem = _ROLE.sub("", path.stem)
     match = _SLEEP_EDF.match(stem)
     return (match.group(1) if match else stem).lower()
-
-
-def _annotations_only(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fixed = file.read(256)
-            signals = int(fixed[252:256])
-            labels = file.read(16 * min(signals, 9999))
-    except (OSError, ValueError):
-        return False
-    found = [labels[at : at + 16].strip() for at in range(0, len(labels), 16)]
-    return bool(found) and all(label in _ANNOTATION_LABELS for label in found)
 
 
 def _rel(root: Path, path: Path) -> str:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mne
 import numpy as np
@@ -38,7 +39,7 @@ class MneSource:
         self._edf = edf.read_header(path) if self.format in ("EDF", "BDF") else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._raw = _open(path, self.format)
+            self._raw = _open(self._named_edf(path), self.format)
             segments, annotations = self._times(path)
         self._to_uv, units = self._units()
         self.header = SourceHeader(
@@ -59,6 +60,15 @@ class MneSource:
             start_time=_start_time(self._raw.info),
             warnings=tuple(dict.fromkeys(str(one.message).splitlines()[0] for one in caught)),
         )
+
+    def _named_edf(self, path: Path) -> Path:
+        """Give MNE a link with the suffix that it insists on, where an EDF is named .rec."""
+        if path.suffix.lower() != ".rec":
+            return path
+        self._links = TemporaryDirectory(prefix="eegfm-")  # as long as MNE may read
+        link = Path(self._links.name) / f"{path.stem}.edf"
+        link.symlink_to(path.resolve())
+        return link
 
     @property
     def rate_hz(self) -> float:

@@ -79,6 +79,9 @@ _FORMATS: dict[str, tuple[tuple[str, Callable[[bytes], bool]], ...]] = {
 # A transfer as text changes these; formats in text, and those in which it is told otherwise, are left out.
 _BINARY = {"EDF", "BDF", "GDF", "FIF", "ANT", "Neuroscan"}
 
+# Neuracle writes its events beside a signal of this name that is no signal.
+_NO_SIGNAL = (b"EDF Annotations", b"BDF Annotations", b"Empty Event Data")
+
 # Recordings that nobody here reads, and what to do about them.
 _UNREAD = {
     ".nwb": "NWB (HDF5) is not read: export the ElectricalSeries as EDF or BrainVision, or ingest the original files",
@@ -155,6 +158,11 @@ def sniff(path: Path) -> str:
         if matches(head):
             if name in _BINARY and suffix != ".fif.gz":
                 _refuse_crlf(path)
+            if name in ("EDF", "BDF") and annotations_only(path):
+                raise SourceError(
+                    "annotations",
+                    f"{path.name} holds annotations and no signal, and no recording here goes with it",
+                )
             return name
     if words := _other(head) or _UNREAD.get(suffix):
         raise SourceError("read", f"{path.name}: {words}")
@@ -179,6 +187,18 @@ def could_be_recording(path: Path) -> bool:
         or suffix in _UNREAD
         or suffix in (".zip", ".gz", ".7z", ".rar", ".tar", ".bz2", ".xz")
     )
+
+
+def annotations_only(path: Path) -> bool:
+    """Whether an EDF or BDF holds annotations and no signal: by the labels of its header."""
+    try:
+        with path.open("rb") as file:
+            count = int(file.read(256)[252:256])
+            labels = file.read(16 * max(0, min(count, 9999)))
+    except (OSError, ValueError):  # reading it explains why
+        return False
+    found = [labels[at : at + 16].strip() for at in range(0, len(labels), 16)]
+    return bool(found) and all(label in _NO_SIGNAL for label in found)
 
 
 def _other(head: bytes) -> str | None:

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from eegfm_etl.samples import SampleSource
+from eegfm_etl.sidecars import with_annotations
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError
 
@@ -56,4 +57,7 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     kind = sniff(path)
     if kind not in OPENERS:
         raise SourceError("read", f"{path.name}: {kind} is not read")
-    return import_module(OPENERS[kind]).open_recording(path, ask)
+    source = import_module(OPENERS[kind]).open_recording(path, ask)
+    if ask.annotations:
+        source.header = with_annotations(source.header, ask.annotations)
+    return source

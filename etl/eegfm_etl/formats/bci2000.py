@@ -161,13 +161,14 @@ def _scaling(path: Path, header: _Header) -> tuple[np.ndarray, np.ndarray, str]:
         raise SourceError(
             "units",
             f"{path.name}: SourceChGain gives {len(gains)} gains for {header.channels} channels "
-            f"({' '.join(header.parameters.get('SourceChGain', [])[:4])} …), so no amplitude is known; correct the header",
+            f"({' '.join(header.parameters.get('SourceChGain', [])[:4])} …), so no amplitude is known; correct the "
+            "header",
         )
     offsets = offsets if len(offsets) == header.channels else [0.0] * header.channels
     to_uv = np.array(gains) * np.array(factors, dtype=float)
     low, high = float(to_uv.min()), float(to_uv.max())
     said = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    note = f"gains and offsets of the header are applied ({said} µV a unit); MNE takes the converter's units for volts"
+    note = f"the header's gains and offsets are applied ({said} µV a unit); MNE takes the converter's units for volts"
     return np.array(offsets), to_uv, note
 
 

@@ -91,8 +91,8 @@ def _refuse_uneven(path: Path, trials: list, times: list, labels: list[str]) -> 
     ):
         raise SourceError(
             "read",
-            f"{path.name} holds {len(trials)} FieldTrip trials with different time axes; cut them to one (ft_redefinetrial) "
-            "or ingest the continuous recording",
+            f"{path.name} holds {len(trials)} FieldTrip trials with different time axes; cut them to one "
+            "(ft_redefinetrial) or ingest the continuous recording",
         )
 
 

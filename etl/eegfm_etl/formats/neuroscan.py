@@ -19,8 +19,14 @@ from eegfm_etl.source import Ask, SourceError, SourceHeader
 _SETUP_BYTES, _CHANNEL_BYTES = 900, 75
 _EVENT_BYTES = {1: 8, 2: 19, 3: 19}
 _LOOKED_AT = 20_000
-_PERSONAL = {"patient id": (57, 20), "operator": (77, 20), "doctor": (97, 20), "referral": (117, 20), "hospital": (137, 20),
-             "patient": (157, 20)}  # fmt: skip
+_PERSONAL = {
+    "patient id": (21, 20),
+    "operator": (41, 20),
+    "doctor": (61, 20),
+    "referral": (81, 20),
+    "hospital": (101, 20),
+    "patient": (121, 20),
+}
 _ROUGH = 0.5
 _PLAUSIBLE_UV = (0.05, 50_000.0)
 _SURE = 2

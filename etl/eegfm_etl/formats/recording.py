@@ -12,7 +12,7 @@ _FACTORS_UV = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "nv": 1e-
                "volt": 1e6, "volts": 1e6, "millivolt": 1e3, "millivolts": 1e3, "muv": 1.0}  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recording:
     """An open recording; a `eegfm_etl.samples.SampleSource`.
 
