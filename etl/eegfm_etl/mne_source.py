@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mne
 import numpy as np
 
-from eegfm_etl import edf, gdf_missing
+from eegfm_etl import edf
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader
-from eegfm_etl.triggers import trigger_events
 
 _SKIP = re.compile(r"bad_acq_skip", re.IGNORECASE)
 _JOINT = re.compile(r"boundary|^New Segment/", re.IGNORECASE)
@@ -26,8 +26,6 @@ class MneSource:
     Parameters
     ----------
     path : Path
-    ask : Ask, optional
-        What the reader must be told.
 
     Raises
     ------
@@ -35,17 +33,14 @@ class MneSource:
         Where the file cannot be read, with a reason that a scientist understands.
     """
 
-    def __init__(self, path: Path, ask: Ask | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         path = Path(path)
         self.format = sniff(path)
-        self._notes: list[str] = []
         self._edf = edf.read_header(path) if self.format in ("EDF", "BDF") else None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._raw = _open(path, self.format)
+            self._raw = _open(self._named_edf(path), self.format)
             segments, annotations = self._times(path)
-        if ask is not None and ask.triggers is not None:
-            annotations = sorted([*annotations, *trigger_events(self._raw, ask.triggers)])
         self._to_uv, units = self._units()
         self.header = SourceHeader(
             path=str(path),
@@ -64,8 +59,16 @@ class MneSource:
             hardware_band=_hardware_band(self._raw.info),
             start_time=_start_time(self._raw.info),
             warnings=tuple(dict.fromkeys(str(one.message).splitlines()[0] for one in caught)),
-            notes=tuple(self._notes),
         )
+
+    def _named_edf(self, path: Path) -> Path:
+        """Give MNE a link with the suffix that it insists on, where an EDF is named .rec."""
+        if path.suffix.lower() != ".rec":
+            return path
+        self._links = TemporaryDirectory(prefix="eegfm-")  # as long as MNE may read
+        link = Path(self._links.name) / f"{path.stem}.edf"
+        link.symlink_to(path.resolve())
+        return link
 
     @property
     def rate_hz(self) -> float:
@@ -132,12 +135,14 @@ class MneSource:
         if self.format == "EEGLAB":
             return _split_at_boundaries(annotations, rate, n)
         skips = [(onset, onset + length) for onset, length, text in annotations if _SKIP.search(text)]
-        if self.format == "GDF" and (gone := gdf_missing.missing(self._raw)):
-            skips += [(first / rate, stop / rate) for first, stop in gone]
-            self._notes.append(f"missing values became {len(gone)} gaps; MNE reads them as potentials")
         joints = [round(onset * rate) for onset, _, text in annotations if _JOINT.search(text)]
         kept = [one for one in annotations if not (_SKIP.search(one[2]) or _JOINT.search(one[2]))]
         return _cut(_without(skips, rate, n), joints, rate), kept
+
+
+def open_recording(path: Path, ask: Ask) -> MneSource:
+    """Open an EDF or BDF."""
+    return MneSource(path)
 
 
 def _open(path: Path, kind: str) -> mne.io.BaseRaw:

@@ -187,6 +187,7 @@ def failure_row(
         "step": step,
         "reason": reason,
         "detail": detail or None,
+        "parts": _parts(job, provenance.parts(job.path)[job.path.is_file() :]),
         "ingest": dict(stamp.ingest),
     }
 
@@ -322,17 +323,17 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
         "reader": header.reader,
         "start_time": None,
         "start_time_note": stamp.start_time_note,
-        "parts": [*job.parts, *_below(path, job, header.parts)],
+        "parts": _parts(job, [Path(part) for part in header.parts]),
         "notes": list(header.notes),
         "personal": list(header.personal),
     }
 
 
-def _below(path: Path, job: Job, parts: Sequence[str]) -> list[str]:
+def _parts(job: Job, parts: Sequence[Path]) -> list[str]:
     """Paths below the source's root; files elsewhere are named by their name alone."""
-    root = path.parents[job.rel.count("/")]
-    found = [Path(part) for part in parts]
-    return [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in found]
+    root = job.path.parents[job.rel.count("/")]
+    found = [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in parts]
+    return list(dict.fromkeys([*job.parts, *found]))
 
 
 def _events(header: SourceHeader, job: Job) -> list[Event]:

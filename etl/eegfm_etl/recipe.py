@@ -163,6 +163,8 @@ class Recipe:
     generic
         For any data set of a kind: the data set's id is ``--param name=…``, else made of the folder's name, and
         `plan` is given it as ``dataset``.
+    accounts_for_every_file
+        The ingest ends with what became of every file below the root.
     """
 
     id: str
@@ -185,6 +187,7 @@ class Recipe:
     generic: bool = False
     apply_at: str | None = None
     layout: str | None = None
+    accounts_for_every_file: bool = False
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:

@@ -125,7 +125,7 @@ class Ask:
     entry
         Which recording of a file that holds several (an XDF stream's name).
     triggers
-        Name of the channel whose steps to another value than zero are events, named by that value.
+        Name of a FIF's channel whose steps to another value than zero are events, named by that value.
     """
 
     layout: TableLayout | ArrayLayout | None = None

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from eegfm_etl.companions import TRIAL
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 
-NAME = re.compile(r"(?P<person>co\d[ac]\d{7})\.rd\.(?P<trial>\d{3})(?:\.gz)?", re.IGNORECASE)
 _CONDITION = re.compile(r"^# (?P<text>.+?)\s*,\s*trial\s+(?P<trial>\d+)")
 _STEP = re.compile(r"^# (?P<ms>[\d.]+) msecs (?P<unit>\S+)")
 _CHANNEL = re.compile(r"^# (?P<name>\S+) chan \d+")
@@ -102,10 +102,10 @@ def open_recording(path: Path, ask: Ask) -> UciTrials:
 def trial_files(path: Path) -> list[Path]:
     """List the trials that a path means, by their number; none where it is no such recording."""
     if path.is_file():
-        return [path] if NAME.fullmatch(path.name) else []
+        return [path] if TRIAL.fullmatch(path.name) else []
     if not path.is_dir():
         return []
-    found = [one for one in path.iterdir() if NAME.fullmatch(one.name)]
+    found = [one for one in path.iterdir() if TRIAL.fullmatch(one.name)]
     return sorted(found, key=lambda one: one.name)
 
 

@@ -11,9 +11,9 @@ import re
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
+from eegfm_etl.companions import TRIAL
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 
-_FILE = re.compile(r"(?P<person>co\d(?P<group>[ac])\d{7})\.rd\.(?P<trial>\d{3})(?:\.gz)?", re.IGNORECASE)
 _SMALL = re.compile(r"[ac]_(?P<condition>[1mn])_co\d[ac]\d{7}", re.IGNORECASE)
 _CONDITIONS = {"1": "s1", "m": "s2_match", "n": "s2_nomatch"}
 _SPLITS = {"SMNI_CMI_TRAIN": "train", "SMNI_CMI_TEST": "test"}
@@ -35,7 +35,7 @@ _METHODOLOGY = (
 
 def plan(root: Path) -> list[Job]:
     """Every folder that holds one person's trials; trials of several people in one folder stay apart."""
-    found = files_below(root, _FILE)
+    found = files_below(root, TRIAL)
     jobs = []
     for folder, group in groupby(sorted(found, key=_folder), key=_folder):
         trials = list(group)
@@ -66,7 +66,7 @@ def _job(root: Path, rel: str, match: re.Match[str], run: str) -> Job:
         path=root / rel,
         rel=rel,
         recording_id=f"uci_eeg/{person}/{run}",
-        person=Person(person, diagnosis=_DIAGNOSES[match["group"].lower()]),
+        person=Person(person, diagnosis=_DIAGNOSES[person[3]]),
         task="objects",
         run=run,
         labels=LABELS,

@@ -126,7 +126,7 @@ def test_missing_values_between_runs_are_gaps(source: Path, tmp_path: Path):
     expected = [0.0, 5.4, 10.8, 16.2, 28.6]
     assert [one["start_s"] for one in training["segments"]] == pytest.approx(expected)
     assert [one["samples"] for one in training["segments"]] == [1000, 1000, 1000, 2400, 2400]
-    assert "missing values became 5 gaps" in training["source"]["notes"][0]
+    assert "500 missing samples became 5 gaps" in training["source"]["notes"][0]
     assert (
         max(one["scale_uv"] for one in training["channels"]) < 40
     )  # no jump to -100 µV was filtered into it
