@@ -4,7 +4,8 @@ Layout: Shirazi et al., https://doi.org/10.1101/2024.10.03.615261 and https://ne
 releases ds005505 … on OpenNeuro and NEMAR, ``sub-NDARAC904DMU/eeg/sub-NDARAC904DMU_task-…[_run-1]_eeg.set`` (or .bdf)
 with ``_events.tsv`` (onset, duration, sample, value, event_code, feedback) and a participants.tsv with sex, age,
 ehq_total (+100 right-handed, -100 left-handed) and the four factors of the Child Behavior Checklist. A target of
-contrastChangeDetection lasts until the button is pressed: its duration and value are the reaction time.
+contrastChangeDetection lasts until the button is pressed: its duration and value are the reaction time. The cap is
+"a 128-channel EEG geodesic hydrocel system by EGI" (Alexander et al. 2017), with its reference Cz as 129th channel.
 """
 
 import re
@@ -36,7 +37,7 @@ _METHODOLOGY = (
     ("site", "Child Mind Institute, New York", "declared"),
     ("country", "US", "declared"),
     ("amplifier", "EGI", "declared"),
-    ("cap", "128-channel GSN 200 v.2.1", "declared"),
+    ("cap", "GSN-HydroCel-129", "declared"),
     ("reference", "Cz", "declared"),
 )
 
