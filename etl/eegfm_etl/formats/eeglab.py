@@ -7,6 +7,7 @@ the time that was cut out.
 import re
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mne
 
@@ -15,6 +16,19 @@ from eegfm_etl.formats.recording import Recording, of_array
 from eegfm_etl.source import Ask, SourceError
 
 _BOUNDARY = re.compile(r"^boundary$", re.IGNORECASE)
+
+
+def open_renamed(path: Path, ask: Ask) -> Recording:
+    """Open EEGLAB's format under another name, which MNE refuses."""
+    with TemporaryDirectory(prefix="eegfm-") as folder:
+        link = Path(folder) / f"{path.stem}.set"
+        link.symlink_to(path.resolve())
+        if path.with_suffix(".fdt").exists():
+            link.with_suffix(".fdt").symlink_to(path.with_suffix(".fdt").resolve())
+        opened = open_recording(link, ask)
+        data_uv = opened.read(0, opened.n_samples)
+    parts = tuple(str(path.with_name(Path(part).name)) for part in opened.header.parts)
+    return of_array(replace(opened.header, path=str(path), parts=parts), data_uv)
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:

@@ -29,7 +29,7 @@ def open_recording(path: Path, ask: Ask) -> SampleSource:
         return arrays.open_recording(path, ask)
     found = _variables(path)
     if "EEG" in found or set(found) >= _EEGLAB_FIELDS:
-        opened = eeglab.open_recording(path, ask)
+        opened = eeglab.open_renamed(path, ask)
         note = "EEGLAB's format under the name .mat"
         return replace(opened, header=replace(opened.header, notes=(*opened.header.notes, note)))
     structs = [name for name, shape in found.items() if shape is None]

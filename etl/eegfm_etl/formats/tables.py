@@ -42,7 +42,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     if isinstance(ask.layout, TableLayout):
         return _declared(path, ask.layout)
     rows = [line for line in lines if line.strip() and not line.startswith(("%", "@", "#"))]
-    columns = [cell.strip().lower() for cell in rows[0].split(",")] if rows else []
+    columns = [cell.lower() for cell in _cells(rows[0])] if rows else []
     if columns[:1] in (["timestamps"], ["timestamp"]) and set(columns) >= _MUSE:
         return _muse(path, lines[0])
     raise _refused(path, lines, rows, columns)
@@ -54,7 +54,7 @@ def _refused(path: Path, lines: list[str], rows: list[str], columns: list[str]) 
             "annotations",
             f"{path.name} is a hypnogram (a sleep stage a line), and no recording here goes with it",
         )
-    wide = len(rows[1].split(",")) if len(rows) > 1 else len(columns)
+    wide = len(_cells(rows[1])) if len(rows) > 1 else len(columns)
     if any(name.startswith("raw_tp9") for name in columns):
         return SourceError(
             "read",
@@ -62,6 +62,8 @@ def _refused(path: Path, lines: list[str], rows: list[str], columns: list[str]) 
             "columns; export raw Muse data (timestamps,TP9,AF7,…)",
         )
     headed = bool(columns) and not _numbers(columns)
+    if not any(_number(cell) for row in rows[1:] for cell in _cells(row)) and headed:
+        return SourceError("read", f"{path.name} holds words, no samples")
     if headed and not any(_ELECTRODE.match(name) for name in columns):
         return SourceError(
             "channels",
@@ -250,9 +252,18 @@ def _stages(path: Path, lines: list[str], text: str) -> bool:
     return single and bool(_STAGES.search(text) or re.search(r"hypno|stages", path.name, re.IGNORECASE))
 
 
+def _cells(line: str) -> list[str]:
+    separator = next((one for one in (",", ";", "\t") if one in line), None)
+    return [cell.strip() for cell in line.split(separator)]
+
+
 def _numbers(cells: list[str]) -> bool:
+    return all(_number(cell) for cell in cells)
+
+
+def _number(cell: str) -> bool:
     try:
-        [float(cell) for cell in cells]
+        float(cell)
     except ValueError:
         return False
     return True
