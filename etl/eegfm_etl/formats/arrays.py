@@ -120,7 +120,10 @@ class ArrayFile:
         order = [axes.index(axis) for axis in ("trial", "channel", "time") if axis in axes]
         array_KCN = array.transpose(order) if len(axes) == len(_AXES) else array.transpose(order)[None]
         if array_KCN.shape[1] != channels:
-            raise self._error(f"holds {array_KCN.shape[1]} channels, where the layout names {channels}")
+            raise self._error(
+                f"holds {layout.variable} of shape {array.shape}: {array_KCN.shape[1]} channels by the axes "
+                f"{layout.axes!r}, where the layout names {channels} channels; correct one of them"
+            )
         if not array_KCN.shape[0] or not array_KCN.shape[2]:
             raise self._error(f"holds no samples: {layout.variable} has shape {array.shape}")
         return array_KCN

@@ -117,7 +117,7 @@ def test_words_may_be_labels(tmp_path: Path):
     ("arrays", "ask", "words"),
     [
         ({"other": np.ones((2, 3, 5))}, layout(), "holds no variable 'data'"),
-        ({"data": np.ones((2, 4, 5))}, layout(), "holds 4 channels, where the layout names 3"),
+        ({"data": np.ones((2, 4, 5))}, layout(), "4 channels by the axes .* names 3 channels; correct"),
         ({"data": np.ones((3, 5))}, layout(), "numbers by trial × channel × time were expected"),
         ({"data": np.ones((2, 3, 0))}, layout(), "holds no samples"),
         ({"data": np.full((2, 3, 5), "a")}, layout(), "numbers by trial"),
