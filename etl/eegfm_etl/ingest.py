@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from eegfm_etl import recipes
+from eegfm_etl.account import Account, account_of, print_account
 from eegfm_etl.plan import Plan, jobs_of, make_plan
 from eegfm_etl.process import (
     Outcome,
@@ -63,6 +64,8 @@ class IngestReport:
         (path, reason) of every failed file.
     ingest_id, log
         None where there was nothing to do: then nothing was written either.
+    account
+        What became of every file, where the recipe reads whatever it finds.
     """
 
     done: int
@@ -74,6 +77,7 @@ class IngestReport:
     failures: tuple[tuple[str, str], ...] = ()
     ingest_id: str | None = None
     log: str | None = None
+    account: Account | None = None
 
 
 def ingest(
@@ -145,7 +149,8 @@ def ingest(
     skipped = dict(plan.skipped)
     if list_only or not (plan.jobs or plan.rivals):
         listed = tuple(job.rel for job in plan.jobs) if list_only else ()
-        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed)
+        account = None if list_only else _account(recipe, root, storage, profile, console)
+        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed, account=account)
     ingest_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     stamp = _stamp(recipe, recipe_id, ingest_id)
     lake = Lake.open(storage, create=True)
@@ -166,6 +171,7 @@ def ingest(
     report = IngestReport(
         committer.done, skipped, len(committer.failures), time.monotonic() - started, committer.hours,
         failures=tuple(committer.failures), ingest_id=ingest_id, log=log.path,
+        account=_account(recipe, root, storage, profile, console),
     )  # fmt: skip
     _say_report(console, report)
     return report
@@ -303,6 +309,14 @@ def _named(recipe: Recipe, root: Path, params: dict[str, str]) -> tuple[Recipe, 
     name = params.pop("name", None) or of_folder or recipe.id
     namespace = params.pop("namespace", name)
     return replace(recipe, id=name, namespace=namespace, **about), {**params, "dataset": name}
+
+
+def _account(recipe: Recipe, root: Path, storage: Storage, profile: str, console: Console) -> Account | None:
+    if not recipe.accounts_for_every_file:
+        return None
+    account = account_of(root, Lake.open(storage), recipe.id, profile)
+    print_account(console, account)
+    return account
 
 
 def _known(storage: Storage, dataset: str, profile: str) -> dict:

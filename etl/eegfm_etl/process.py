@@ -13,7 +13,7 @@ from typing import Any
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.events import Event, label_events
+from eegfm_etl.events import Event, in_order, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
@@ -122,7 +122,7 @@ def process_file(
         segments=[Segment(*segment) for segment in header.segments],
         line_freq_hz=line_freq_hz,
         line_freq_origin=line_freq_origin,
-        hardware_band=header.hardware_band,
+        hardware_band=header.hardware_band or job.hardware_band,
         out=out_dir / "signal.parquet",
     )
     return _row(path, job, stamp, profile, header, done), done.signal_file
@@ -188,6 +188,7 @@ def failure_row(
         "step": step,
         "reason": reason,
         "detail": detail or None,
+        "parts": _parts(job, provenance.parts(job.path)[job.path.is_file() :]),
         "ingest": dict(stamp.ingest),
     }
 
@@ -210,8 +211,7 @@ def _reader() -> ReaderProcess:
 
 
 def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
-    positions = {**header.positions, **job.positions}
-    planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
+    planned = _planned(header, job)
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     faults = dict(header.faults)
     channels = [
@@ -233,6 +233,24 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
     )
+
+
+def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:
+    """Plan the channels under the names that the recipe gives them, and keep the file's beside these."""
+    if job.names and len(job.names) != len(header.names):
+        raise SourceError(
+            "channels",
+            f"{job.path.name} has {len(header.names)} channels ({', '.join(header.names[:6])} …), where the "
+            f"data set's documentation lists {len(job.names)}; it is of another kind or damaged",
+        )
+    names = [
+        said or own for own, said in zip(header.names, job.names or [""] * len(header.names), strict=True)
+    ]
+    now = dict(zip(header.names, names, strict=True))
+    positions = {now.get(own, own): xyz for own, xyz in {**header.positions, **job.positions}.items()}
+    overrides = {now.get(own, own): kind for own, kind in job.overrides.items()}
+    planned = plan_channels(names, header.types, positions, header.rates, overrides)
+    return [replace(one, source_name=header.names[one.source_index]) for one in planned]
 
 
 def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
@@ -310,21 +328,24 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
         "reader": header.reader,
         "start_time": None,
         "start_time_note": stamp.start_time_note,
-        "parts": [*job.parts, *_below(path, job, header.parts)],
+        "parts": _parts(job, [Path(part) for part in header.parts]),
         "notes": list(header.notes),
         "personal": list(header.personal),
     }
 
 
-def _below(path: Path, job: Job, parts: Sequence[str]) -> list[str]:
+def _parts(job: Job, parts: Sequence[Path]) -> list[str]:
     """Paths below the source's root; files elsewhere are named by their name alone."""
-    root = path.parents[job.rel.count("/")]
-    found = [Path(part) for part in parts]
-    return [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in found]
+    root = job.path.parents[job.rel.count("/")]
+    found = [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in parts]
+    return list(dict.fromkeys([*job.parts, *found]))
 
 
 def _events(header: SourceHeader, job: Job) -> list[Event]:
-    of_file = label_events(list(header.annotations), job.labels) if job.events is None else list(job.events)
+    if job.events is not None:
+        of_file = list(job.events)
+    else:
+        of_file = label_events(in_order(header.annotations, job.in_order), job.labels)
     return sorted([*of_file, *job.more_events], key=lambda event: event.onset_s)
 
 
@@ -334,11 +355,12 @@ def _methodology(job: Job, header: SourceHeader, done: Harmonised) -> list[dict[
     found |= {covariate: (value, "recorded") for covariate, value in header.recorded}
     if done.line_freq_hz is not None and done.line_freq_origin is not None:
         found["line_freq"] = (f"{done.line_freq_hz:g}", done.line_freq_origin)
-    low, high = header.hardware_band or (None, None)
+    origin = "declared" if header.hardware_band is None else "recorded"
+    low, high = header.hardware_band or job.hardware_band or (None, None)
     if low is not None:
-        found["hardware_highpass"] = (f"{low:g}", "recorded")
+        found["hardware_highpass"] = (f"{low:g}", origin)
     if high is not None:
-        found["hardware_lowpass"] = (f"{high:g}", "recorded")
+        found["hardware_lowpass"] = (f"{high:g}", origin)
     return [
         {"covariate": name, "value": value, "origin": origin}
         for name, (value, origin) in sorted(found.items())

@@ -1,30 +1,14 @@
 """Which bytes a recording was made of: all files of the source, their size and their SHA-256."""
 
 import hashlib
-import re
 from pathlib import Path
 
-from eegfm_etl.sniff import suffix_of
+from eegfm_etl.companions import parts
 from eegfm_etl.source import SourceError
 
+__all__ = ["parts", "sha256", "size_bytes"]
+
 _CHUNK_BYTES = 2**22
-_BRAINVISION_PART = re.compile(r"^\s*(?:DataFile|MarkerFile)\s*=\s*([^/\\\r\n]+?)\s*$", re.MULTILINE)
-
-
-def parts(path: Path) -> list[Path]:
-    """Return every file that a source consists of, the named one first.
-
-    A BrainVision header brings its data and markers, an EEGLAB .set its .fdt, a folder what it holds.
-    """
-    if path.is_dir():
-        return sorted(one for one in path.rglob("*") if one.is_file())
-    others: list[Path] = []
-    if suffix_of(path) == ".vhdr" and path.is_file():
-        names = _BRAINVISION_PART.findall(path.read_bytes().decode("latin-1"))
-        others = [path.with_name(name.replace("$b", path.stem)) for name in names]
-    elif suffix_of(path) == ".set":
-        others = [path.with_suffix(".fdt")]
-    return [path, *(one for one in dict.fromkeys(others) if one.is_file())]
 
 
 def size_bytes(path: Path) -> int:

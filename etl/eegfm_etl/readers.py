@@ -38,6 +38,8 @@ class ReaderProcess:
         Address space of the child.
     resident_limit_bytes
         Resident memory above which the child is replaced before the next file.
+    program
+        What the interpreter runs as the child.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class ReaderProcess:
         time_limit_s: float = TIME_LIMIT_S,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         resident_limit_bytes: int = RESIDENT_LIMIT_BYTES,
+        program: Sequence[str] = ("-m", "eegfm_etl.reader_child"),
     ) -> None:
         self.time_limit_s = time_limit_s
         self.memory_limit_bytes = memory_limit_bytes
         self.resident_limit_bytes = resident_limit_bytes
+        self._program = tuple(program)
         self._child: subprocess.Popen[bytes] | None = None
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this; what the child says before it dies
         self._path = Path()
@@ -120,7 +124,7 @@ class ReaderProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C at the terminal must not look like a damaged file.
         return subprocess.Popen(
-            [sys.executable, "-m", "eegfm_etl.reader_child", str(self.memory_limit_bytes)],
+            [sys.executable, *self._program, str(self.memory_limit_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,

@@ -1,29 +1,105 @@
-"""Look at a file's first bytes before any reader does."""
+"""Look at a file's first bytes before any reader does: which format it is, or what else."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from eegfm_etl.companions import NEURALYNX, TRIAL, folder_format, suffix_of
 from eegfm_etl.source import SourceError
+
+__all__ = ["sniff", "suffix_of"]
 
 _MAGIC_BYTES = 1024
 _CRLF_SAMPLE_BYTES = 64 * 2**20
 _CRLF_LEAST = 32  # by chance 32 line feeds all follow a carriage return once in 256**32
 
-_FORMATS: dict[str, tuple[str, Callable[[bytes], bool]]] = {
-    ".edf": ("EDF", lambda head: head[:8].rstrip() == b"0"),
-    ".bdf": ("BDF", lambda head: head[:8] == b"\xffBIOSEMI"),
-    ".gdf": ("GDF", lambda head: head[:4] == b"GDF "),
-    ".set": ("EEGLAB", lambda head: head[:6] == b"MATLAB" or head[:4] == b"\x89HDF"),
-    ".fif": ("FIF", lambda head: head[:4] == b"\x00\x00\x00\x64"),
-    ".fif.gz": ("FIF", lambda head: head[:2] == b"\x1f\x8b"),
-    ".vhdr": (
-        "BrainVision",
-        lambda head: b"brain vision" in head[:200].lower().replace(b"brainvision", b"brain vision"),
+
+def _matlab(head: bytes) -> bool:
+    return head[:6] == b"MATLAB" or head[:4] == b"\x89HDF"
+
+
+def _brainvision(head: bytes) -> bool:
+    return b"brain vision" in head[:200].lower().replace(b"brainvision", b"brain vision")
+
+
+def _egi_raw(head: bytes) -> bool:
+    return head[:3] == b"\x00\x00\x00" and 2 <= head[3] <= 7
+
+
+def _nihon(head: bytes) -> bool:
+    return head[:4] in (b"EEG-", b"QI-4") or head[0x81:0x85] in (b"EEG-", b"QI-4")
+
+
+def _text(head: bytes) -> bool:
+    return b"\x00" not in head and not any(byte < 9 for byte in head)
+
+
+def _curry(head: bytes) -> bool:
+    return True  # bare samples: the parameter file beside them tells
+
+
+_FORMATS: dict[str, tuple[tuple[str, Callable[[bytes], bool]], ...]] = {
+    ".edf": (("EDF", lambda head: head[:8].rstrip() == b"0"),),
+    ".rec": (("EDF", lambda head: head[:8].rstrip() == b"0"),),
+    ".bdf": (("BDF", lambda head: head[:8] == b"\xffBIOSEMI"),),
+    ".gdf": (("GDF", lambda head: head[:4] == b"GDF "),),
+    ".set": (("EEGLAB", _matlab),),
+    ".mat": (("MATLAB", _matlab),),
+    ".npz": (("NumPy", lambda head: head[:4] == b"PK\x03\x04"),),
+    ".npy": (("NumPy", lambda head: head[:6] == b"\x93NUMPY"),),
+    ".fif": (("FIF", lambda head: head[:4] == b"\x00\x00\x00\x64"),),
+    ".fif.gz": (("FIF", lambda head: head[:2] == b"\x1f\x8b"),),
+    ".vhdr": (("BrainVision", _brainvision),),
+    ".ahdr": (("BrainVision", _brainvision),),
+    ".cnt": (
+        ("ANT", lambda head: head[:4] in (b"RIFF", b"RF64")),
+        ("Neuroscan", lambda head: head[:9] == b"Version 3"),
     ),
-    ".cnt": ("ANT", lambda head: head[:4] in (b"RIFF", b"RF64")),
+    ".dat": (
+        ("BCI2000", lambda head: b"SourceCh=" in head[:200] and b"HeaderLen" in head[:200]),
+        ("Curry", _curry),
+    ),
+    ".cdt": (("Curry", _curry),),
+    ".raw": (("EGI", _egi_raw),),
+    ".eeg": (("Nihon Kohden", _nihon),),
+    ".lay": (("Persyst", lambda head: b"[fileinfo]" in head.lower()),),
+    ".nedf": (("NEDF", lambda head: b"<" in head[:16]),),
+    ".xdf": (("XDF", lambda head: head[:4] == b"XDF:"),),
+    ".xdfz": (("XDF", lambda head: head[:2] == b"\x1f\x8b"),),
+    ".data": (("Nicolet", lambda head: True),),
+    ".avr": (("BESA average", lambda head: b"Npts=" in head),),
+    ".mul": (("BESA average", lambda head: b"TimePoints=" in head),),
+    ".nxe": (("eXimia", lambda head: True),),
+    ".asc": (("text table", _text),),
+    ".txt": (("text table", _text),),
+    ".csv": (("text table", _text),),
+    ".tsv": (("text table", _text),),
+    ".arff": (("text table", _text),),
+    **{f".ns{i}": (("NSx", lambda head: head[:8] in (b"NEURALCD", b"BRSMPGRP")),) for i in range(1, 7)},
 }
-_BINARY = {"EDF", "BDF", "GDF", "FIF", "ANT"}
+# A transfer as text changes these; formats in text, and those in which it is told otherwise, are left out.
+_BINARY = {"EDF", "BDF", "GDF", "FIF", "ANT", "Neuroscan"}
+
+# Neuracle writes its events beside a signal of this name that is no signal.
+_NO_SIGNAL = (b"EDF Annotations", b"BDF Annotations", b"Empty Event Data")
+
+# Recordings that nobody here reads, and what to do about them.
+_UNREAD = {
+    ".nwb": "NWB (HDF5) is not read: export the ElectricalSeries as EDF or BrainVision, or ingest the original files",
+    ".trc": "Micromed .TRC is not read: export it as EDF from the recorder's software",
+    ".snirf": "it holds optical signals (SNIRF), not EEG",
+    ".sqd": "it holds MEG (KIT), not EEG",
+    ".con": "it holds MEG (KIT), not EEG",
+    ".mefd": "MEF3 (intracranial sessions) is not read: export it as EDF",
+    ".ds": "it holds MEG (CTF), not EEG",
+    ".e": "Nicolet One .e is not read: export it as EDF",
+    ".cdt.dpa": "it holds the parameters of a Curry recording whose samples (.cdt) are missing beside it; copy both",
+    ".cdt.dpo": "it holds the parameters of a Curry recording whose samples (.cdt) are missing beside it; copy both",
+    ".dap": "it holds the parameters of a Curry recording whose samples (.dat) are missing beside it; copy both",
+    ".fdt": "it holds the samples of an EEGLAB recording whose header (.set) is missing beside it; copy both",
+    ".vmrk": "it holds the markers of a BrainVision recording whose header (.vhdr) is missing beside it; copy both",
+    ".amrk": "it holds the markers of a BrainVision recording whose header (.ahdr) is missing beside it; copy both",
+    ".ncs": "one Neuralynx channel: ingest the folder that holds it",
+}
 
 # Other things that are found under the name of a recording, in the words a scientist needs.
 _OTHERS: list[tuple[Callable[[bytes], bool], str]] = [
@@ -50,9 +126,9 @@ _OTHERS: list[tuple[Callable[[bytes], bool], str]] = [
         "it holds EDF data under another name: rename it to .edf",
     ),
     (
-        lambda head: head.startswith(b"Version 3.0"),
-        "it is a Neuroscan .cnt, which does not say whether its samples have 16 or 32 bits: "
-        "export it as EDF or BrainVision",
+        lambda head: head[:8] == b"NEURALSG",
+        "it is a Blackrock NSx of file version 2.1, which does not state its units and is not read: convert it "
+        "to version 2.3 or export it as EDF",
     ),
 ]
 
@@ -63,27 +139,36 @@ def sniff(path: Path) -> str:
     Returns
     -------
     str
-        EDF, BDF, GDF, EEGLAB, FIF, BrainVision or ANT.
+        One of `eegfm_etl.formats.OPENERS`.
 
     Raises
     ------
     SourceError
         Where the file is missing, empty, a pointer, a web page, an archive, of another format than its name
-        says, or damaged by a transfer as text.
+        says, of one that is not read, or damaged by a transfer as text.
     """
+    if path.is_dir():
+        return _sniff_folder(path)
     suffix = suffix_of(path)
     head = _head(path)
-    known = _FORMATS.get(suffix)
-    if known is not None and known[1](head):
-        if known[0] in _BINARY and suffix != ".fif.gz":
-            _refuse_crlf(path)
-        if known[0] == "BrainVision":
-            _check_brainvision(path)
-        return known[0]
-    for matches, words in _OTHERS:
+    if TRIAL.fullmatch(path.name):
+        return "UCI text"
+    readable = _FORMATS.get(suffix, ())
+    for name, matches in readable:
+        if suffix in (".txt", ".csv", ".tsv", ".asc", ".arff", ".data") and _other(head):
+            break
         if matches(head):
-            raise SourceError("read", f"{path.name}: {words}")
-    if known is None:
+            if name in _BINARY and suffix != ".fif.gz":
+                _refuse_crlf(path)
+            if name in ("EDF", "BDF") and annotations_only(path):
+                raise SourceError(
+                    "annotations",
+                    f"{path.name} holds annotations and no signal, and no recording here goes with it",
+                )
+            return name
+    if words := _other(head) or _UNREAD.get(suffix):
+        raise SourceError("read", f"{path.name}: {words}")
+    if not readable:
         raise SourceError(
             "read",
             f"{path.name}: a file named {suffix or 'without a suffix'} is not supported; supported are "
@@ -91,15 +176,48 @@ def sniff(path: Path) -> str:
         )
     raise SourceError(
         "read",
-        f"{path.name} does not begin as {known[0]} files do (found {head[:8]!r}): "
-        "it is damaged or something else under this name; fetch it again",
+        f"{path.name} does not begin as {' or '.join(name for name, _ in readable)} files do "
+        f"(found {head[:8]!r}): it is damaged or something else under this name; fetch it again",
     )
 
 
-def suffix_of(path: Path) -> str:
-    """Suffix in lower case, ``.fif.gz`` counted as one."""
-    name = path.name.lower()
-    return ".fif.gz" if name.endswith(".fif.gz") else Path(name).suffix
+def could_be_recording(path: Path) -> bool:
+    """Whether a file's name is one that recordings have; what is in it `sniff` says."""
+    suffix = suffix_of(path)
+    return (
+        suffix in _FORMATS
+        or suffix in _UNREAD
+        or suffix in (".zip", ".gz", ".7z", ".rar", ".tar", ".bz2", ".xz")
+    )
+
+
+def annotations_only(path: Path) -> bool:
+    """Whether an EDF or BDF holds annotations and no signal: by the labels of its header."""
+    try:
+        with path.open("rb") as file:
+            count = int(file.read(256)[252:256])
+            labels = file.read(16 * max(0, min(count, 9999)))
+    except (OSError, ValueError):  # reading it explains why
+        return False
+    found = [labels[at : at + 16].strip() for at in range(0, len(labels), 16)]
+    return bool(found) and all(label in _NO_SIGNAL for label in found)
+
+
+def _other(head: bytes) -> str | None:
+    return next((words for matches, words in _OTHERS if matches(head)), None)
+
+
+def _sniff_folder(path: Path) -> str:
+    found = folder_format(path, [one.name for one in path.iterdir()])
+    if found in ("MFF", "Neuralynx", "UCI text"):
+        return found
+    if words := _UNREAD.get(path.suffix.lower()):
+        raise SourceError("read", f"{path.name}: {words}")
+    raise SourceError(
+        "read",
+        f"{path.name} is a folder, and none that is a recording: those are EGI .mff and folders of Neuralynx "
+        f"files ({' '.join(NEURALYNX)})",
+    )
 
 
 def _head(path: Path) -> bytes:
@@ -110,8 +228,6 @@ def _head(path: Path) -> bytes:
         else:
             words = f"it is a link to {target}, which does not exist; put the file itself there"
         raise SourceError("read", f"{path.name}: {words}")
-    if path.is_dir():
-        raise SourceError("read", f"{path.name} is a folder; recordings that are folders are not supported")
     try:
         with path.open("rb") as file:
             head = file.read(_MAGIC_BYTES)
@@ -140,22 +256,3 @@ def _refuse_crlf(path: Path) -> None:
             "carriage return, so samples are shifted; fetch it again in binary mode (in git: "
             "`*.edf binary` in .gitattributes)",
         )
-
-
-def _check_brainvision(path: Path) -> None:
-    """Refuse a header whose data file is missing, empty or outside its folder."""
-    text = path.read_bytes().decode("latin-1")
-    match = re.search(r"^\s*DataFile\s*=\s*(.+?)\s*$", text, re.MULTILINE)
-    if match is None:
-        raise SourceError("read", f"{path.name} names no DataFile: the header is incomplete; fetch it again")
-    name = match.group(1).replace("$b", path.stem)
-    if re.search(r"[/\\]", name) or name in ("..", "."):
-        raise SourceError(
-            "read",
-            f"{path.name}: DataFile={name} leads out of the header's folder; it must be a file beside it",
-        )
-    data = path.with_name(name)
-    if not data.exists() and not path.with_suffix(".eeg").exists():
-        raise SourceError("read", f"{path.name}: its data file {name} is missing beside it; copy both")
-    if data.exists() and data.stat().st_size == 0:
-        raise SourceError("read", f"{path.name}: its data file {name} is empty (0 bytes); fetch it again")

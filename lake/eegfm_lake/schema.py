@@ -204,6 +204,7 @@ FAILURES = pa.schema(
         ("step", _TEXT),  # where it failed: one of FAILURE_STEPS
         ("reason", _TEXT),  # one line that a scientist understands
         ("detail", _TEXT),  # the traceback or the reader's own words
+        ("parts", pa.list_(_TEXT)),  # further files that belong to it, below the source root
         ("ingest", _struct_of(("id", _TEXT), ("time", _TEXT), ("recipe", _TEXT), ("version", _TEXT))),
     ]
 )

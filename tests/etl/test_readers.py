@@ -145,7 +145,8 @@ HOSTILE = {
     "packed.edf": (b"\x1f\x8b\x08rest", "gzip"),
     "words.edf": (b"not an EDF at all", "does not begin as EDF files do"),
     "old.cnt": (b"Version 3.0" + bytes(900), "Neuroscan"),
-    "notes.txt": (b"hello", "not supported"),
+    "notes.txt": (b"hello", "holds words"),
+    "notes.xyz": (b"hello", "not supported"),
 }
 
 

@@ -1,12 +1,37 @@
 """Every format that is read, one module each; which one reads a file its first bytes decide."""
 
+from importlib import import_module
 from pathlib import Path
 
-from eegfm_etl.formats.edf_source import EdfSource
-from eegfm_etl.mne_source import MneSource
 from eegfm_etl.samples import SampleSource
+from eegfm_etl.sidecars import with_annotations
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import Ask
+from eegfm_etl.source import Ask, SourceError
+
+# Format, as `eegfm_etl.sniff.sniff` names it, to the module whose ``open_recording(path, ask)`` reads it. Modules
+# are imported when first needed: their libraries take seconds together.
+OPENERS: dict[str, str] = {
+    "EDF": "eegfm_etl.formats.edf_source",
+    "BDF": "eegfm_etl.formats.edf_source",
+    "BCI2000": "eegfm_etl.formats.bci2000",
+    "BESA average": "eegfm_etl.formats.averages",
+    "BrainVision": "eegfm_etl.formats.brainvision",
+    "Curry": "eegfm_etl.formats.curry",
+    "EEGLAB": "eegfm_etl.formats.eeglab",
+    "GDF": "eegfm_etl.formats.gdf",
+    "MATLAB": "eegfm_etl.formats.matlab",
+    "MFF": "eegfm_etl.formats.mff",
+    "Neuralynx": "eegfm_etl.formats.neuralynx",
+    "Neuroscan": "eegfm_etl.formats.neuroscan",
+    "NumPy": "eegfm_etl.formats.matlab",
+    "UCI text": "eegfm_etl.formats.uci",
+    "XDF": "eegfm_etl.formats.xdf",
+    "text table": "eegfm_etl.formats.tables",
+    **dict.fromkeys(
+        ("ANT", "EGI", "FIF", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
+        "eegfm_etl.formats.plain",
+    ),
+}
 
 
 def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
@@ -29,6 +54,15 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     SourceError
         Where the file cannot be read.
     """
-    if sniff(Path(path)) in ("EDF", "BDF"):
-        return EdfSource(Path(path), ask)
-    return MneSource(Path(path))
+    path, ask = Path(path), ask or Ask()
+    kind = sniff(path)
+    if kind not in OPENERS:
+        raise SourceError("read", f"{path.name}: {kind} is not read")
+    if ask.triggers is not None and kind != "FIF":
+        raise SourceError(
+            "read", f"{path.name}: a channel of triggers can be declared for FIF only, not for {kind}"
+        )
+    source = import_module(OPENERS[kind]).open_recording(path, ask)
+    if ask.annotations and kind not in ("EDF", "BDF"):  # they know when both files begin
+        source.header = with_annotations(source.header, ask.annotations)
+    return source

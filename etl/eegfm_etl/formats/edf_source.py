@@ -145,6 +145,11 @@ class EdfSource:
         return sorted(annotations, key=lambda one: one[0]), notes
 
 
+def open_recording(path: Path, ask: Ask) -> EdfSource:
+    """Open an EDF or BDF."""
+    return EdfSource(path, ask)
+
+
 def _settled(header: EdfHeader) -> tuple[EdfHeader, RecordTimes | None]:
     """Decide how many records are read, with the records' time stamps as evidence."""
     there = header.records + header.further_records

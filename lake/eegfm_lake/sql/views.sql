@@ -15,6 +15,7 @@ SELECT
     licence, citation,
     source.path AS source_path, source.sha256 AS source_sha256, source.bytes AS source_bytes,
     source.format AS source_format, source.reader AS source_reader, source.start_time AS start_time,
+    source.parts AS source_parts, source.notes AS source_notes, source.personal AS source_personal,
     chain.version AS chain_version, trailing_zeros_cut,
     ingest.id AS ingest_id, ingest.time AS ingest_time,
     ingest.recipe AS recipe, ingest.version AS recipe_version
@@ -31,7 +32,7 @@ GROUP BY person;
 
 CREATE VIEW failures AS
 SELECT
-    f.dataset, f.path, f.sha256, f.bytes, f.recording_id, f.profile, f.step, f.reason, f.detail,
+    f.dataset, f.path, f.sha256, f.bytes, f.recording_id, f.profile, f.step, f.reason, f.detail, f.parts,
     f.ingest.id AS ingest_id, f.ingest.time AS ingest_time
 FROM failures_rows AS f
 ANTI JOIN recordings_rows AS r

@@ -1,0 +1,111 @@
+"""Formats that MNE reads as they are: FIF, ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
+
+What MNE gets wrong of them is put right here and said in the notes; formats that need more have modules of
+their own.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import mne
+import numpy as np
+
+from eegfm_etl.formats.of_mne import explained, filled_in, of_epochs, recording
+from eegfm_etl.formats.recording import Recording, of_array
+from eegfm_etl.sniff import sniff
+from eegfm_etl.source import Ask, SourceError
+
+
+def open_recording(path: Path, ask: Ask) -> Recording:
+    """Open a recording that MNE reads.
+
+    Raises
+    ------
+    SourceError
+        Where it cannot be read, holds averages or no EEG.
+    """
+    kind = sniff(path)
+    return _fif(path, ask) if kind == "FIF" else _OPENERS[kind](path)
+
+
+def _fif(path: Path, ask: Ask) -> Recording:
+    with explained(path, "FIF") as warned:
+        holds = mne.what(path)
+        if holds == "evoked":
+            raise SourceError("average", f"{path.name} holds averages of trials, not a recording")
+        if holds == "epochs":
+            header, data_uv = of_epochs(mne.read_epochs(path, verbose="warning"), path, "FIF")
+            return of_array(header, data_uv)
+        if holds != "raw":
+            raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {holds}")
+        raw = mne.io.read_raw_fif(path, verbose="warning", allow_maxshield=True)
+        return recording(raw, path, "FIF", warned=warned, triggers=ask.triggers)
+
+
+def _ant(path: Path) -> Recording:
+    with explained(path, "ANT") as warned:
+        raw = mne.io.read_raw_ant(path, verbose="warning")
+        return recording(raw, path, "ANT", warned=warned)
+
+
+def _egi(path: Path) -> Recording:
+    with explained(path, "EGI .raw") as warned:
+        raw = mne.io.read_raw_egi(path, verbose="warning")
+        return recording(raw, path, "EGI", warned=warned)
+
+
+def _nihon(path: Path) -> Recording:
+    with explained(path, "Nihon Kohden") as warned:
+        raw = mne.io.read_raw_nihon(path, verbose="warning")
+        return recording(raw, path, "Nihon Kohden", warned=warned)
+
+
+def _nedf(path: Path) -> Recording:
+    with explained(path, "NEDF") as warned:
+        raw = mne.io.read_raw_nedf(path, verbose="warning")
+        return recording(raw, path, "NEDF", warned=warned)
+
+
+def _persyst(path: Path) -> Recording:
+    with explained(path, "Persyst") as warned:
+        raw = mne.io.read_raw_persyst(path, verbose="warning")
+        opened = recording(raw, path, "Persyst", warned=warned)
+    text = path.read_bytes().decode("latin-1")
+    patient = re.search(r"^\[Patient\](.*?)(?:^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    fields = re.findall(r"^(\w+)=([^\r\n]*)", patient.group(1) if patient else "", re.MULTILINE)
+    personal = tuple(name for name, value in fields if filled_in(value) and not name.startswith("Test"))
+    return replace(opened, header=replace(opened.header, personal=personal))
+
+
+def _nicolet(path: Path) -> Recording:
+    if not path.with_suffix(".head").is_file():
+        raise SourceError("read", f"{path.name}: a Nicolet recording needs its .head beside it; copy both")
+    with explained(path, "Nicolet") as warned:
+        raw = mne.io.read_raw_nicolet(path, ch_type="eeg", verbose="warning")
+        return recording(raw, path, "Nicolet", warned=warned)
+
+
+def _eximia(path: Path) -> Recording:
+    with explained(path, "eXimia") as warned:
+        raw = mne.io.read_raw_eximia(path, verbose="warning")
+    note = "values are µV; MNE calls them volts (factor 10^6)"
+    return recording(raw, path, "eXimia", warned=warned, to_uv=np.ones(len(raw.ch_names)), notes=(note,))
+
+
+def _nsx(path: Path) -> Recording:
+    with explained(path, "NSx") as warned:
+        raw = mne.io.read_raw_nsx(path, verbose="warning")
+        return recording(raw, path, "NSx", warned=warned)
+
+
+_OPENERS = {
+    "ANT": _ant,
+    "EGI": _egi,
+    "Nihon Kohden": _nihon,
+    "NEDF": _nedf,
+    "Persyst": _persyst,
+    "Nicolet": _nicolet,
+    "eXimia": _eximia,
+    "NSx": _nsx,
+}
