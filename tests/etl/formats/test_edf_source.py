@@ -117,6 +117,12 @@ def test_a_slow_channel_is_not_brought_to_the_fast_ones_rate(tmp_path):
     assert set(np.round(source.read(0, 100, [1])[0], 6)) == {0.0, 0.1}
 
 
+def test_a_rate_is_the_number_that_was_meant(tmp_path):
+    source = opened(tmp_path, Edf([Channel("Cz", digital(10, 35)), Channel("Pz", digital(10, 70))], 10, 0.7))
+    assert source.header.rates == (50.0, 100.0)
+    assert source.rate_hz == 100.0
+
+
 def test_headers_as_they_occur_are_understood(tmp_path):
     data = digital(4, 10)
     edf = Edf(
