@@ -17,10 +17,13 @@ from typing import Self
 import numpy as np
 
 from eegfm_etl import reader_child
+from eegfm_etl.samples import SampleSource
+from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 __all__ = ["ProcessSource", "ReaderProcess", "SourceError", "SourceHeader", "open_source"]
 
+IN_PROCESS = ("EDF", "BDF")
 TIME_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 6 * 2**30  # address space: libraries reserve about 2 GiB that they never touch
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MNE_LOGGING_LEVEL": "ERROR"}
@@ -92,8 +95,14 @@ class ReaderProcess:
         chosen = None if rows is None else [int(row) for row in rows]
         return self._ask(("read", int(start), int(stop), chosen))
 
-    def open(self, path: str | Path, ask: Ask | None = None) -> "ProcessSource":
-        """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened."""
+    def open(self, path: str | Path, ask: Ask | None = None) -> SampleSource:
+        """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened.
+
+        EDF and BDF are read in the caller's own process: nothing of their reader can crash it, and to send samples
+        through a pipe costs as much as to read them.
+        """
+        if sniff(Path(path)) in IN_PROCESS:
+            return open_source(path, ask)
         return ProcessSource(self, self.header(path, ask))
 
     @property
