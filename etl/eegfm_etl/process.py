@@ -5,7 +5,7 @@ import os
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -311,7 +311,7 @@ def _row(
         "spectrum": done.spectrum,
         "ingest": dict(stamp.ingest),
         "channels": done.channels,
-        "events": [asdict(event) for event in _events(header, job)],
+        "events": [dict(vars(event)) for event in _events(header, job)],
         "label": job.label,
         "target": job.target,
         "official_split": job.official_split,

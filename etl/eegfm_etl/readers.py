@@ -101,8 +101,9 @@ class ReaderProcess:
         EDF and BDF are read in the caller's own process: nothing of their reader can crash it, and to send samples
         through a pipe costs as much as to read them.
         """
-        if sniff(Path(path)) in IN_PROCESS:
-            return open_source(path, ask)
+        kind = sniff(Path(path))
+        if kind in IN_PROCESS:
+            return open_source(path, ask, kind)
         return ProcessSource(self, self.header(path, ask))
 
     @property
@@ -209,11 +210,11 @@ class ProcessSource:
         return self._process.read(start, stop, rows)
 
 
-def open_source(path: str | Path, ask: Ask | None = None):
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
     """Open a source in this process; see `eegfm_etl.formats.open_source`."""
     from eegfm_etl.formats import open_source as open_in_process  # MNE takes half a second to import
 
-    return open_in_process(path, ask)
+    return open_in_process(path, ask, kind)
 
 
 def _receive(pipe, deadline: float) -> tuple | None:

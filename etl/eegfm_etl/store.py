@@ -111,9 +111,11 @@ class Tally:
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
         """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
         self._count_held()
-        half = (self.histogram.sum(axis=1) + 1) // 2
+        used = np.flatnonzero(self.histogram.any(axis=0))
+        histogram = self.histogram[:, used[0] : used[-1] + 1]
+        half = (histogram.sum(axis=1) + 1) // 2
         scales = []
-        for counts, least in zip(self.histogram, half, strict=True):
+        for counts, least in zip(histogram, half, strict=True):
             middle = int(np.searchsorted(counts.cumsum(), least))
             above, below = counts[middle + 1 :], counts[:middle][::-1]
             within = np.zeros(max(len(above), len(below)) + 1, dtype=np.int64)  # at each distance

@@ -34,7 +34,7 @@ OPENERS: dict[str, str] = {
 }
 
 
-def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
     """Open a recording in this process; for files that nobody has checked use `ReaderProcess`.
 
     Parameters
@@ -43,6 +43,8 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
         The file, or the folder where the format is one.
     ask
         What the reader must be told.
+    kind
+        The format, where `eegfm_etl.sniff.sniff` was asked already.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
         Where the file cannot be read.
     """
     path, ask = Path(path), ask or Ask()
-    kind = sniff(path)
+    kind = kind or sniff(path)
     if kind not in OPENERS:
         raise SourceError("read", f"{path.name}: {kind} is not read")
     if ask.triggers is not None and kind != "FIF":
