@@ -135,6 +135,10 @@ class Recipe:
     download
         Target folder and patterns (`wanted`) to the folder that then holds the files; None where the user
         fetches them.
+    apply_at
+        Where to sign the agreement, or to fetch the files, where `download` is None; None: `layout_source`.
+    layout
+        The layout that `plan` expects below the root, in a line: ``sub-*/eeg/*.edf, participants.tsv``.
     start_time_note
         Why the recordings' start time is not kept.
     params
@@ -164,6 +168,8 @@ class Recipe:
     params: Mapping[str, str] = field(default_factory=dict)
     within_person: bool = False
     generic: bool = False
+    apply_at: str | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:

@@ -23,6 +23,7 @@ def datasets(options: argparse.Namespace) -> None:
 
 def ingest(options: argparse.Namespace) -> None:
     """Run `eegfm_etl.ingest.ingest`, which says what it does."""
+    from eegfm_etl.cluster import parse_workers
     from eegfm_etl.ingest import ingest as run_ingest
 
     report = run_ingest(
@@ -30,7 +31,7 @@ def ingest(options: argparse.Namespace) -> None:
         options.id,
         source=options.source,
         only=tuple(options.only),
-        workers=options.workers,
+        workers=parse_workers(options.workers),
         scheduler=options.scheduler,
         retry_failed=options.retry_failed,
         rehash=options.rehash,
@@ -42,7 +43,7 @@ def ingest(options: argparse.Namespace) -> None:
         lake = f" --lake {options.lake}" if options.lake_given else ""
         why = f'eegfm sql "SELECT path, step, reason FROM failures"{lake}'
         if not report.done:
-            raise EegfmError(f"no file became a recording, {report.failed} failed; why: {why}")
+            raise EegfmError(f"no file became a recording, {report.failed:,} failed; why: {why}")
         print(f"why they failed: {why}")
 
 
@@ -58,7 +59,10 @@ def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these paths; may be repeated",
     )
     parser.add_argument(
-        "--workers", metavar="N", type=int, default=0, help="processes; 0: a plain loop (default)"
+        "--workers",
+        metavar="N",
+        default="0",
+        help="processes, or the fewest and the most (1:8); 0: a plain loop (default)",
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
     parser.add_argument("--profile", default="eeg200", help="which signal chain (default: eeg200)")

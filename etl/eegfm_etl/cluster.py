@@ -1,0 +1,131 @@
+"""Who does the work: processes of this machine, as many as the work needs, or a Dask cluster that runs already."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from eegfm_lake.errors import EegfmError, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Workers = int | tuple[int, int]
+"""So many processes; or at least and at most so many, as the work needs. 0 is this process."""
+
+_CONNECT_S = 20
+_CLOSE_S = 5
+
+
+class SchedulerLostError(EegfmError):
+    """The connection to the Dask scheduler broke while it worked."""
+
+
+def parse_workers(text: str) -> Workers:
+    """Read ``4`` or ``1:8``.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither.
+    """
+    least, colon, most = text.partition(":")
+    try:
+        return (int(least), int(most)) if colon else int(least)
+    except ValueError:
+        raise UsageError(
+            f"--workers {text} is neither a number of processes (4) nor the fewest and the most (1:8)"
+        ) from None
+
+
+def check_workers(workers: Workers, scheduler: str | None) -> None:
+    """Refuse numbers of workers that mean nothing.
+
+    Raises
+    ------
+    UsageError
+    """
+    least, most = workers if isinstance(workers, tuple) else (workers, workers)
+    if least < 0 or most < least or (isinstance(workers, tuple) and most < 1):
+        said = f"{least}:{most}" if isinstance(workers, tuple) else str(workers)
+        raise UsageError(
+            f"--workers {said} must be 0 (this process), a number of processes, or the fewest and the most as 1:8"
+        )
+    if workers and scheduler:
+        raise UsageError("give --workers or --scheduler, not both: a running scheduler has its own workers")
+
+
+@contextmanager
+def connect(workers: Workers, scheduler: str | None) -> "Iterator[Client]":
+    """Connect to a scheduler, or start a cluster on this machine for as long as the context lasts.
+
+    Raises
+    ------
+    UsageError
+        Where the scheduler cannot be reached.
+    """
+    from distributed import Client
+
+    if scheduler is None:
+        with _local_cluster(workers) as cluster, Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=_CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--scheduler {scheduler} cannot be reached; start one with `dask scheduler` and name it as tcp://host:8786"
+        ) from error
+    try:
+        yield client
+    finally:
+        with suppress(OSError, TimeoutError):  # a scheduler that is gone cannot say goodbye
+            client.close(timeout=_CLOSE_S)
+
+
+@contextmanager
+def explain_loss(scheduler: str | None) -> Iterator[None]:
+    """Turn what Dask says when its scheduler is gone into one line.
+
+    Raises
+    ------
+    SchedulerLostError
+    """
+    from distributed.client import CancelledError, ClosedClientError
+
+    try:
+        yield
+    except (CancelledError, ClosedClientError, OSError) as error:
+        if isinstance(error, OSError) and not _is_about_the_connection(error):
+            raise
+        raise SchedulerLostError(
+            f"the connection to the scheduler {scheduler or 'of this process'} was lost"
+        ) from error
+
+
+def _is_about_the_connection(error: OSError) -> bool:
+    from distributed.comm import CommClosedError
+
+    return isinstance(error, CommClosedError | ConnectionError | TimeoutError)
+
+
+@contextmanager
+def _local_cluster(workers: Workers):
+    import dask
+    from distributed import LocalCluster
+
+    least, most = workers if isinstance(workers, tuple) else (workers, workers)
+    # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=max(least, 1),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        if most > least:
+            cluster.adapt(minimum=max(least, 1), maximum=most)
+        yield cluster
