@@ -267,7 +267,7 @@ def _run(
                 raise
             _commit_if_it_fits(committer, error)
             words = str(error).partition(";")[0]
-            raise EegfmError(f"disk full ({words}): {_kept(committer)}, once there is space") from error
+            raise EegfmError(f"disk full ({words}): free space; {_kept(committer)}") from error
 
 
 def _advance(bar: IngestProgress, outcome: Outcome | None) -> None:

@@ -25,6 +25,8 @@ _FORMATS: dict[str, tuple[str, Callable[[bytes], bool]]] = {
 }
 _BINARY = {"EDF", "BDF", "GDF", "FIF", "ANT"}
 
+_IN_PLACE_OF_DATA = 3  # the first of the others
+
 # Other things that are found under the name of a recording, in the words a scientist needs.
 _OTHERS: list[tuple[Callable[[bytes], bool], str]] = [
     (
@@ -94,6 +96,17 @@ def sniff(path: Path) -> str:
         f"{path.name} does not begin as {known[0]} files do (found {head[:8]!r}): "
         "it is damaged or something else under this name; fetch it again",
     )
+
+
+def no_recording(head: bytes) -> str | None:
+    """Say in words what stands in place of data: a git-lfs or git-annex pointer, a web page; None for anything else.
+
+    Parameters
+    ----------
+    head
+        The first bytes of what was found or is being downloaded.
+    """
+    return next((words for matches, words in _OTHERS[:_IN_PLACE_OF_DATA] if matches(head)), None)
 
 
 def suffix_of(path: Path) -> str:

@@ -46,7 +46,7 @@ class Cluster:
             "scheduler", "--port", "0", "--host", "127.0.0.1", "--dashboard-address", ":0"
         )
         file = folder / "scheduler.json"
-        wait_until(file.exists, self.scheduler)
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"), self.scheduler)
         self.address = json.loads(file.read_text())["address"]
 
     def add_worker(self) -> None:
@@ -175,7 +175,9 @@ def test_as_many_processes_work_as_the_work_needs(lake_uri: str, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_an_explained_failure(corpus: Path, lake_uri: str):
+def test_a_worker_that_dies_is_an_explained_failure(lake_uri: str, tmp_path: Path):
+    write_corpus(tmp_path / "source", people=1, seconds=20)
+
     class Deadly:  # a local class travels by value
         def items(self):
             import os
@@ -183,7 +185,7 @@ def test_a_worker_that_dies_is_an_explained_failure(corpus: Path, lake_uri: str)
             os.kill(os.getpid(), 9)
 
     Lake.open(lake_uri, create=True)
-    paths = sorted(corpus.rglob("*.edf"))[:2]
+    paths = sorted((tmp_path / "source").rglob("*.edf"))
     jobs = [Job(path, path.name, f"eegmmidb/{path.stem}", Person("x")) for path in paths]
     jobs[0] = Job(paths[0], paths[0].name, "eegmmidb/deadly", Person("x"), labels=Deadly())
     found = list(filter(None, outcomes(jobs, Stamp("eegmmidb"), lake_uri, "eeg200", workers=1)))

@@ -221,7 +221,7 @@ def test_a_full_disk_ends_the_ingest_in_words_and_keeps_what_was_done(tmp_path: 
         -1
     ]
     assert "disk full" in words
-    assert "it goes on with the rest" in words
+    assert "the same command goes on with the rest" in words
 
 
 def test_any_file_is_harmonised_without_a_recipe_and_every_channel_reported(tmp_path: Path):
