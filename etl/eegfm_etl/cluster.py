@@ -1,6 +1,7 @@
 """Who does the work: processes of this machine, as many as the work needs, or a Dask cluster that runs already."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -8,13 +9,15 @@ from typing import TYPE_CHECKING
 from eegfm_lake.errors import EegfmError, UsageError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 Workers = int | tuple[int, int]
 """So many processes; or at least and at most so many, as the work needs. 0 is this process."""
 
 _CONNECT_S = 20
 _CLOSE_S = 5
+_AWAY_S = 20
+_STARTS = 3
 
 
 class SchedulerLostError(EegfmError):
@@ -55,20 +58,52 @@ def check_workers(workers: Workers, scheduler: str | None) -> None:
         raise UsageError("give --workers or --scheduler, not both: a running scheduler has its own workers")
 
 
+class Crew:
+    """The workers behind a client.
+
+    Attributes
+    ----------
+    client : distributed.Client
+    """
+
+    def __init__(self, client: "Client", cluster: "LocalCluster | None" = None, least: int = 0) -> None:
+        self.client = client
+        self._cluster, self._least = cluster, least
+        self._full = time.monotonic()
+
+    def threads(self) -> int:
+        """Return how many threads work now. Workers of this machine that stay away are replaced.
+
+        Dask's nannies restart a worker that dies while it works, not one that dies while it starts.
+        """
+        threads = sum(self.client.nthreads().values())
+        now = time.monotonic()
+        if self._cluster is None or threads >= self._least:
+            self._full = now
+        elif now - self._full > _AWAY_S:
+            self._full = now
+            self._cluster.scale(len(self._cluster.worker_spec) + self._least - threads)
+        return threads
+
+
 @contextmanager
-def connect(workers: Workers, scheduler: str | None) -> "Iterator[Client]":
+def connect(workers: Workers, scheduler: str | None) -> "Iterator[Crew]":
     """Connect to a scheduler, or start a cluster on this machine for as long as the context lasts.
 
     Raises
     ------
     UsageError
         Where the scheduler cannot be reached.
+    EegfmError
+        Where no process could be started.
     """
     from distributed import Client
 
     if scheduler is None:
-        with _local_cluster(workers) as cluster, Client(cluster) as client:
-            yield client
+        least, most = workers if isinstance(workers, tuple) else (workers, workers)
+        least = max(least, 1)
+        with _local_cluster(least, most) as cluster, Client(cluster) as client:
+            yield Crew(client, cluster, least)
         return
     try:
         client = Client(scheduler, timeout=_CONNECT_S)
@@ -77,7 +112,7 @@ def connect(workers: Workers, scheduler: str | None) -> "Iterator[Client]":
             f"--scheduler {scheduler} cannot be reached; start one with `dask scheduler` and name it as tcp://host:8786"
         ) from error
     try:
-        yield client
+        yield Crew(client)
     finally:
         with suppress(OSError, TimeoutError):  # a scheduler that is gone cannot say goodbye
             client.close(timeout=_CLOSE_S)
@@ -110,22 +145,32 @@ def _is_about_the_connection(error: OSError) -> bool:
 
 
 @contextmanager
-def _local_cluster(workers: Workers):
+def _local_cluster(least: int, most: int) -> "Iterator[LocalCluster]":
     import dask
+
+    # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), _started(least) as cluster:
+        if most > least:
+            cluster.adapt(minimum=least, maximum=most)
+        yield cluster
+
+
+def _started(n: int) -> "LocalCluster":
     from distributed import LocalCluster
 
-    least, most = workers if isinstance(workers, tuple) else (workers, workers)
-    # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=max(least, 1),
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
-        if most > least:
-            cluster.adapt(minimum=max(least, 1), maximum=most)
-        yield cluster
+    for left in reversed(range(_STARTS)):
+        try:
+            return LocalCluster(
+                n_workers=n,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:  # a worker died while it started
+            if not left:
+                raise EegfmError(
+                    f"{n} worker processes could not be started ({error}); most often the machine is out of memory: "
+                    "give fewer --workers"
+                ) from error
+    raise AssertionError

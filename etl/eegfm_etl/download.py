@@ -220,7 +220,7 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
 
 
 class _WrongContentError(EegfmError):
-    """What came is not what was to come; joined of several answers, it may be of two versions and is worth another try."""
+    """What came is not what was to come; joined of several answers it may be of two versions: worth another try."""
 
     def __init__(self, words: str, joined: bool = False) -> None:
         super().__init__(words)

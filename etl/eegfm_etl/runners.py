@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from eegfm_etl.cluster import Workers, connect, explain_loss
+from eegfm_etl.cluster import Crew, Workers, connect, explain_loss
 from eegfm_etl.process import Outcome, Stamp, failure_row, work
 from eegfm_etl.recipe import Job
 
@@ -49,16 +49,16 @@ def outcomes(
         for job in jobs:
             yield work(job, stamp, lake_uri, profile)
         return
-    with connect(workers, scheduler) as client, explain_loss(scheduler):
+    with connect(workers, scheduler) as crew, explain_loss(scheduler):
         suspects: list[Job] = []
         given = (stamp, lake_uri, profile)
-        yield from _futures(client, deque(jobs), suspects, given, on_workers)
+        yield from _futures(crew, deque(jobs), suspects, given, on_workers)
         # A dying worker takes the files that wait for it along: alone, only the guilty one dies again. And again:
         # once more may be the machine's doing.
         for job in suspects:
             for _ in range(_CHANCES_ALONE):
                 killed: list[Job] = []
-                yield from _futures(client, deque([job]), killed, given, on_workers)
+                yield from _futures(crew, deque([job]), killed, given, on_workers)
                 if not killed:
                     break
             else:
@@ -68,7 +68,7 @@ def outcomes(
 
 
 def _futures(
-    client,
+    crew: Crew,
     waiting: deque[Job],
     killed: list[Job],
     given: tuple[Stamp, str, str],
@@ -79,12 +79,12 @@ def _futures(
 
     running = {}
     while waiting or running:
-        threads = sum(client.nthreads().values())
+        threads = crew.threads()
         on_workers(threads)
         room = max(_IN_FLIGHT_A_WORKER * threads, _IN_FLIGHT) - len(running)
         for _ in range(min(max(room, 0), len(waiting))):
             job = waiting.popleft()
-            running[client.submit(work, job, *given, pure=False)] = job
+            running[crew.client.submit(work, job, *given, pure=False)] = job
         try:
             done = wait(list(running), timeout=_TICK_S, return_when="FIRST_COMPLETED").done
         except TimeoutError:
