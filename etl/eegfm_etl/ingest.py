@@ -55,6 +55,8 @@ class IngestReport:
 
     Attributes
     ----------
+    dataset
+        Its id in the lake.
     done, failed
         Files that became recordings, and files that could not.
     skipped
@@ -79,6 +81,7 @@ class IngestReport:
     ingest_id: str | None = None
     log: str | None = None
     failed_steps: Mapping[str, int] = field(default_factory=dict)
+    dataset: str = ""
 
 
 def ingest(
@@ -151,7 +154,7 @@ def ingest(
     skipped = dict(plan.skipped)
     if list_only or not (plan.jobs or plan.rivals):
         listed = tuple(job.rel for job in plan.jobs) if list_only else ()
-        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed)
+        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed, dataset=recipe.id)
     ingest_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     stamp = _stamp(recipe, recipe_id, ingest_id)
     lake = Lake.open(storage, create=True)
@@ -173,7 +176,7 @@ def ingest(
     report = IngestReport(
         committer.done, skipped, len(committer.failures), time.monotonic() - started, committer.hours,
         failures=tuple(committer.failures), ingest_id=ingest_id, log=log.path,
-        failed_steps=dict(committer.failed_steps),
+        failed_steps=dict(committer.failed_steps), dataset=recipe.id,
     )  # fmt: skip
     _say_report(console, report)
     return report

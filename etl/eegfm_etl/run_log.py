@@ -79,3 +79,16 @@ def read_log(storage: Storage, ingest_id: str) -> list[dict[str, Any]]:
         except ValueError:  # cut short
             continue
     return lines
+
+
+def logs_of(storage: Storage, dataset: str, newest: int = 20) -> dict[str, list[dict[str, Any]]]:
+    """Return the logs of a data set's newest ingests by their ids, the newest last."""
+    names = [Path(entry.rel).stem for entry in storage.list("ingests") if entry.rel.endswith(".log")]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in sorted(names, reverse=True):
+        lines = read_log(storage, name)
+        if lines and lines[0].get("recipe") == dataset:
+            found[name] = lines
+        if len(found) == newest:
+            break
+    return dict(reversed(found.items()))
