@@ -16,7 +16,8 @@ Workers = int | tuple[int, int]
 
 _CONNECT_S = 20
 _CLOSE_S = 5
-_AWAY_S = 20
+_AWAY_S = 30
+_LOST_S = 120
 _STARTS = 3
 
 
@@ -148,8 +149,13 @@ def _is_about_the_connection(error: OSError) -> bool:
 def _local_cluster(least: int, most: int) -> "Iterator[LocalCluster]":
     import dask
 
-    # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), _started(least) as cluster:
+    settings = {
+        # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
+        "distributed.scheduler.allowed-failures": 0,
+        # On a busy machine a worker takes longer to start again than Dask waits before it gives its nanny up.
+        "distributed.deploy.lost-worker-timeout": f"{_LOST_S} s",
+    }
+    with dask.config.set(settings), _started(least) as cluster:
         if most > least:
             cluster.adapt(minimum=least, maximum=most)
         yield cluster
