@@ -1,9 +1,11 @@
 """Who does the work: processes of this machine, as many as the work needs, or a Dask cluster that runs already."""
 
+import json
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eegfm_lake.errors import EegfmError, UsageError
@@ -107,7 +109,7 @@ def connect(workers: Workers, scheduler: str | None) -> "Iterator[Crew]":
             yield Crew(client, cluster, least)
         return
     try:
-        client = Client(scheduler, timeout=_CONNECT_S)
+        client = Client(_address(scheduler), timeout=_CONNECT_S)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--scheduler {scheduler} cannot be reached; start one with `dask scheduler` and name it as tcp://host:8786"
@@ -117,6 +119,18 @@ def connect(workers: Workers, scheduler: str | None) -> "Iterator[Crew]":
     finally:
         with suppress(OSError, TimeoutError):  # a scheduler that is gone cannot say goodbye
             client.close(timeout=_CLOSE_S)
+
+
+def _address(scheduler: str) -> str:
+    """Return a scheduler's address, read from its file where that is named (``dask scheduler --scheduler-file``)."""
+    if not scheduler.endswith(".json"):
+        return scheduler
+    try:
+        return str(json.loads(Path(scheduler).read_text())["address"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"--scheduler {scheduler} is no scheduler's file; `dask scheduler --scheduler-file {scheduler}` writes it"
+        ) from error
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
-from eegfm_etl.cluster import parse_workers
+from eegfm_etl.cluster import connect, parse_workers
 from eegfm_etl.ingest import ingest
 from eegfm_etl.process import Stamp
 from eegfm_etl.recipe import Job, Person
@@ -100,6 +100,16 @@ def test_numbers_of_workers_are_read_from_words():
     assert parse_workers("1:8") == (1, 8)
     with pytest.raises(UsageError, match=r"neither a number of processes \(4\) nor the fewest and the most"):
         parse_workers("many")
+
+
+def test_a_scheduler_is_also_found_by_its_file(tmp_path: Path):
+    file = tmp_path / "scheduler.json"
+    with pytest.raises(UsageError, match="is no scheduler's file"), connect(0, str(file)):
+        pass
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        file.write_text(json.dumps({"address": cluster.scheduler_address}))
+        with connect(0, str(file)) as crew:
+            assert crew.threads() == 0
 
 
 @pytest.mark.slow

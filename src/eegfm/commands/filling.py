@@ -91,7 +91,9 @@ def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
         default="0",
         help="processes, or the fewest and the most (1:8); 0: a plain loop (default)",
     )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a running Dask scheduler, or its scheduler file"
+    )
     parser.add_argument("--report", metavar="FILE.html", help="draw what became of the files as one page")
     parser.add_argument("--profile", default="eeg200", help="which signal chain (default: eeg200)")
     param_argument(parser, "what the data set takes beside its folder")
