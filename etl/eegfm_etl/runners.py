@@ -45,36 +45,42 @@ def outcomes(
     EegfmError
         Where the lake cannot be written.
     """
+    given = (stamp, lake_uri, profile)
+    suspects: list[tuple[Job, Outcome | None]] = []
     if scheduler is None and workers == 0:
         for job in jobs:
-            yield work(job, stamp, lake_uri, profile)
+            outcome = work(job, *given)
+            if _is_of_the_machine(outcome):
+                suspects.append((job, outcome))
+            else:
+                yield outcome
+        for job, _ in suspects:
+            yield work(job, *given)
         return
     with connect(workers, scheduler) as crew, explain_loss(scheduler):
-        suspects: list[Job] = []
-        given = (stamp, lake_uri, profile)
         yield from _futures(crew, deque(jobs), suspects, given, on_workers)
         # A dying worker takes the files that wait for it along: alone, only the guilty one dies again. And again:
         # once more may be the machine's doing.
-        for job in suspects:
+        for job, _ in suspects:
+            killed: list[tuple[Job, Outcome | None]] = []
             for _ in range(_CHANCES_ALONE):
-                killed: list[Job] = []
+                killed.clear()
                 yield from _futures(crew, deque([job]), killed, given, on_workers)
                 if not killed:
                     break
-            else:
-                yield Outcome(
-                    job, failure=failure_row(job, stamp, profile, "worker", _death_of_a_worker(job))
-                )
+            for _, outcome in killed:
+                reason = _death_of_a_worker(job)
+                yield outcome or Outcome(job, failure=failure_row(job, stamp, profile, "worker", reason))
 
 
 def _futures(
     crew: Crew,
     waiting: deque[Job],
-    killed: list[Job],
+    killed: list[tuple[Job, Outcome | None]],
     given: tuple[Stamp, str, str],
     on_workers: Callable[[int], None],
 ) -> Iterator[Outcome | None]:
-    """Yield outcomes; jobs whose worker died are added to `killed` instead."""
+    """Yield outcomes; jobs whose worker or reader was killed are added to `killed` instead."""
     from distributed import KilledWorker, wait
 
     running = {}
@@ -93,9 +99,16 @@ def _futures(
         for future in done:
             job = running.pop(future)
             if isinstance(future.exception(), KilledWorker):
-                killed.append(job)
+                killed.append((job, None))
+            elif _is_of_the_machine(outcome := future.result()):
+                killed.append((job, outcome))
             else:
-                yield future.result()
+                yield outcome
+
+
+def _is_of_the_machine(outcome: Outcome) -> bool:
+    """Whether its reader was killed from outside: it deserves another try when nothing else runs."""
+    return outcome.failure is not None and outcome.failure["step"] == "worker"
 
 
 def _death_of_a_worker(job: Job) -> str:
