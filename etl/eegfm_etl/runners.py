@@ -68,9 +68,9 @@ def outcomes(
                 yield from _futures(crew, deque([job]), killed, given, on_workers)
                 if not killed:
                     break
-            for _, outcome in killed:
+            for _, last in killed:
                 reason = _death_of_a_worker(job)
-                yield outcome or Outcome(job, failure=failure_row(job, stamp, profile, "worker", reason))
+                yield last or Outcome(job, failure=failure_row(job, stamp, profile, "worker", reason))
 
 
 def _futures(

@@ -218,6 +218,45 @@ def test_a_reader_that_is_killed_from_outside_is_started_again_and_costs_nothing
     assert Lake.open(lake_uri).failures().num_rows == 0
 
 
+class KillsTheReader(dict):
+    """Positions of a job that kill its worker's reader when they are looked at, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def keys(self):
+        if self.left:
+            self.left -= 1
+            for reader in children_of(os.getpid(), "eegfm_etl.reader_child"):
+                os.kill(reader, signal.SIGKILL)
+        return super().keys()
+
+    def __iter__(self):  # makes ``{**this}`` ask for the keys
+        return super().__iter__()
+
+
+def test_a_file_whose_reader_is_killed_again_and_again_is_read_when_nothing_else_runs(
+    lake_uri: str, tmp_path: Path
+):
+    paths = write_corpus(tmp_path / "source", people=3, runs=(4,), seconds=20)
+    Lake.open(lake_uri, create=True)
+    kills = [KillsTheReader(3), KillsTheReader(100), {}]
+    jobs = [
+        Job(path, path.name, f"eegmmidb/{path.stem}", Person("x"), positions=positions)
+        for path, positions in zip(paths, kills, strict=True)
+    ]
+    found = list(outcomes(jobs, Stamp("eegmmidb"), lake_uri, "eeg200"))
+    assert [(one.job.rel, one.row is not None) for one in found] == [
+        ("S003R04.edf", True),
+        ("S001R04.edf", True),
+        ("S002R04.edf", False),
+    ]
+    assert (kills[0].left, kills[1].left) == (0, 96)
+    assert found[2].failure["step"] == "worker"
+    assert "had its reader killed from outside (SIGKILL)" in found[2].failure["reason"]
+
+
 def children_of(process: int, words: str) -> list[int]:
     import psutil
 
