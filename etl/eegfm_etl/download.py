@@ -1,8 +1,8 @@
 """Fetch a data set's files over HTTP: resumed, checked, whole or not there at all.
 
-A recipe lists its files (`RemoteFile`, or a manifest as PhysioNet's) and calls `fetch`. What arrives grows in
-``NAME.part`` and takes its name when its size and checksum are right. Fetchers of other libraries (MNE, MOABB,
-openneuro-py) do this for the sets that they know; of those at hand none resumes a file that broke off.
+A recipe lists its files (`RemoteFile`, or a server's own list: `eegfm_etl.manifests`) and calls `fetch`. What
+arrives grows in ``NAME.part`` and takes its name when its size and checksum are right. MNE and MOABB fetch what they
+know with pooch, which checks too, but begins a file that broke off anew.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -23,9 +23,8 @@ from rich.console import Console
 
 from eegfm_etl.download_progress import DownloadProgress
 from eegfm_etl.progress import counted
-from eegfm_etl.recipe import wanted
 from eegfm_etl.sniff import no_recording
-from eegfm_lake.errors import EegfmError, UsageError
+from eegfm_lake.errors import EegfmError
 from eegfm_lake.storage import explain_write_errors
 
 ATTEMPTS = 5
@@ -133,53 +132,6 @@ def fetch(
     return target
 
 
-def physionet(root_url: str, target: Path, only: Sequence[str] = ()) -> Path:
-    """Fetch a data set of PhysioNet, or of any server that publishes ``SHA256SUMS.txt`` beside its files.
-
-    Parameters
-    ----------
-    root_url
-        Folder of one version of the data set: ``https://physionet.org/files/eegmat/1.0.0/``.
-    target
-        Folder that receives the files in the server's layout.
-    only
-        Globs over the paths below it (`eegfm_etl.recipe.wanted`); all files where omitted.
-
-    Returns
-    -------
-    Path
-        `target`.
-
-    Raises
-    ------
-    UsageError
-        Where no file matches.
-    EegfmError
-        Where a file, or the list of them, cannot be fetched.
-    """
-    root = root_url.rstrip("/") + "/"
-    sums = RemoteFile("SHA256SUMS.txt", f"{root}SHA256SUMS.txt")
-    fetch([sums], target)
-    files = _listed(target / sums.rel, root)
-    chosen = [file for file in files if wanted(file.rel, only)]
-    if not chosen:
-        raise UsageError(f"no file of {root} matches --only {' '.join(only)}; the first is {files[0].rel}")
-    return fetch(chosen, target)
-
-
-def _listed(sums: Path, root: str) -> list[RemoteFile]:
-    files = []
-    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
-        digest, _, rel = line.strip().partition(" ")
-        rel = rel.strip().removeprefix("*").removeprefix("./")
-        if len(digest) == 64 and rel:
-            files.append(RemoteFile(rel, root + quote(rel), sha256=digest.lower()))
-    if not files:
-        sums.unlink()  # else the next attempt would find it there
-        raise EegfmError(f"{root}SHA256SUMS.txt lists no file; is {root} the folder of a data set's version?")
-    return files
-
-
 def _fetch_one(
     session: requests.Session, file: RemoteFile, target: Path, stall_s: float, progress: DownloadProgress
 ) -> None:
@@ -214,7 +166,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _is_there(path: Path, file: RemoteFile) -> bool:
-    if not path.is_file() or path.stat().st_size == 0:
+    if not path.is_file() or (path.stat().st_size == 0 and file.bytes != 0):
         return False
     return _what_is_wrong(path, file) is None
 

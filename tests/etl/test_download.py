@@ -11,11 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
 from eegfm_etl import download
-from eegfm_etl.download import RemoteFile, fetch, physionet
+from eegfm_etl.download import RemoteFile, fetch
+from eegfm_etl.manifests import bucket, physionet
 from eegfm_lake.errors import EegfmError, UsageError
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -30,14 +32,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         served = self.server.served
-        served.requests[self.path] += 1
-        served.ranges.append((self.path, self.headers.get("Range")))
+        path = self.path.partition("?")[0]
+        served.requests[path] += 1
+        served.ranges.append((path, self.headers.get("Range")))
         self.close_connection = True
-        answer = served.answers.get(self.path)
+        answer = served.answers.get(path)
         if answer is None:
             self.answer(404, b"not here")
         else:
-            answer(self, served.requests[self.path])
+            answer(self, served.requests[path])
 
     def answer(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -291,3 +294,40 @@ def test_a_set_of_physionet_is_fetched_by_its_own_list_and_checked(served: Serve
         physionet(root, tmp_path, ["S9*"])
     with pytest.raises(EegfmError, match="does not exist"):
         physionet(f"{served.url}/2.0.0", tmp_path / "other")
+
+
+def test_a_public_bucket_is_fetched_by_its_listing_page_by_page(served: Served, tmp_path: Path):
+    contents = {"ds01/README": b"words", "ds01/sub-01/eeg/sub-01 a.edf": CONTENT, "ds01/empty.txt": b""}
+    entries = [
+        f"<Contents><Key>{key}</Key><ETag>&quot;{hashlib.md5(content).hexdigest()}&quot;</ETag>"
+        f"<Size>{len(content)}</Size></Contents>"
+        for key, content in contents.items()
+    ]
+    entries.append("<Contents><Key>ds01/sub-01/</Key><Size>0</Size></Contents>")
+
+    def listing(handler: Handler, n: int) -> None:
+        asked = parse_qs(handler.path.partition("?")[2])
+        assert asked["prefix"] == ["ds01/"]
+        second = asked.get("continuation-token") == ["page two"]
+        shown = (
+            entries[2:]
+            if second
+            else [*entries[:2], "<NextContinuationToken>page two</NextContinuationToken>"]
+        )
+        name = "http://s3.amazonaws.com/doc/2006-03-01/"
+        handler.answer(200, f'<ListBucketResult xmlns="{name}">{"".join(shown)}</ListBucketResult>'.encode())
+
+    served.answers["/open/"] = listing
+    for key, content in contents.items():
+        served.answers["/open/" + key.replace(" ", "%20")] = lambda handler, n, content=content: (
+            handler.send_content(content, break_after=5000 if n == 1 else None)
+        )
+    bucket(f"{served.url}/open", "ds01/", tmp_path)
+    for key, content in contents.items():
+        assert (tmp_path / key.removeprefix("ds01/")).read_bytes() == content
+    bucket(f"{served.url}/open", "ds01/", tmp_path, ["sub-01/*"])
+    assert (
+        served.requests["/open/ds01/sub-01/eeg/sub-01%20a.edf"] == 2
+    )  # once more where it broke off; then it is there
+    with pytest.raises(EegfmError, match="does not list what lies below ds01/"):
+        bucket(f"{served.url}/closed", "ds01/", tmp_path)
