@@ -30,7 +30,7 @@ from eegfm_etl.process import (
     harmonise_file,
     process_file,
 )
-from eegfm_etl.progress import IngestProgress, counted, lasting
+from eegfm_etl.progress import IngestProgress, counted
 from eegfm_etl.recipe import Job, Recipe
 from eegfm_etl.run_log import RunLog
 from eegfm_etl.runners import outcomes
@@ -367,7 +367,7 @@ def _say_plan(console: Console, recipe: Recipe, plan: Plan, found: int, list_onl
 
 def _say_report(console: Console, report: IngestReport) -> None:
     console.print(
-        f"{counted(report.done, 'recording')} ({report.hours:,.2f} h of EEG) in {lasting(report.seconds)}, "
+        f"{counted(report.done, 'recording')} ({report.hours:,.2f} h of EEG) in {report.seconds:,.1f} s, "
         f"{report.failed:,} failed{_by_step(report.failed_steps)}; log: {report.log}",
         highlight=False,
         soft_wrap=True,
