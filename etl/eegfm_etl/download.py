@@ -235,7 +235,7 @@ def _ask_for_the_rest(
             raise _BrokenOffError("answers with another part than it was asked for")
         if not resumed:
             growing.truncate(0)
-            have = 0
+            have = growing.seek(0)
         if validator := response.headers.get("ETag") or response.headers.get("Last-Modified"):
             tag.write_text(validator)
         progress.at(file, have)
