@@ -4,7 +4,6 @@ Workers turn files into signal files and rows; the driver alone commits the rows
 whole or not at all, and the same command goes on where an earlier one ended, however it ended.
 """
 
-import os
 import re
 import secrets
 import time
@@ -17,8 +16,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eegfm_etl import recipes
+from eegfm_etl import provenance, recipes
 from eegfm_etl.account import Account, account_of, print_account
+from eegfm_etl.cluster import SchedulerLostError, Workers, check_workers
+from eegfm_etl.effort import warnings_of
+from eegfm_etl.fetching import source_root
 from eegfm_etl.plan import Plan, jobs_of, make_plan
 from eegfm_etl.process import (
     Outcome,
@@ -29,10 +31,11 @@ from eegfm_etl.process import (
     harmonise_file,
     process_file,
 )
-from eegfm_etl.progress import IngestProgress
+from eegfm_etl.progress import IngestProgress, counted
 from eegfm_etl.recipe import Job, Recipe
 from eegfm_etl.run_log import RunLog
 from eegfm_etl.runners import outcomes
+from eegfm_etl.workplace import sweep
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError, UsageError
 from eegfm_lake.gc import IngestMark
@@ -44,6 +47,7 @@ __all__ = ["IngestReport", "channel_report", "harmonise_file", "ingest", "proces
 _COMMIT_ROWS = 20
 _COMMIT_S = 5.0
 _FAILURES_SHOWN = 10
+_LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class IngestReport:
 
     Attributes
     ----------
+    dataset
+        Its id in the lake.
     done, failed
         Files that became recordings, and files that could not.
     skipped
@@ -60,8 +66,8 @@ class IngestReport:
         Time it took; hours of EEG it added.
     listed
         With ``list_only``: paths below the source's root that would be read.
-    failures
-        (path, reason) of every failed file.
+    failures, failed_steps
+        (path, reason) of every failed file; step of `eegfm_lake.schema.FAILURE_STEPS` to number of files.
     ingest_id, log
         None where there was nothing to do: then nothing was written either.
     account
@@ -77,6 +83,8 @@ class IngestReport:
     failures: tuple[tuple[str, str], ...] = ()
     ingest_id: str | None = None
     log: str | None = None
+    failed_steps: Mapping[str, int] = field(default_factory=dict)
+    dataset: str = ""
     account: Account | None = None
 
 
@@ -86,7 +94,7 @@ def ingest(
     *,
     source: str | Path | None = None,
     only: Sequence[str] = (),
-    workers: int = 0,
+    workers: Workers = 0,
     scheduler: str | None = None,
     retry_failed: bool = False,
     rehash: bool = False,
@@ -108,7 +116,7 @@ def ingest(
     only
         Globs over the path below the source, with or without its suffix; a file that matches any is taken.
     workers
-        Processes; 0 works in this one.
+        Processes; 0 works in this one; (least, most) starts as many as the work needs.
     scheduler
         Address of a running Dask scheduler instead.
     retry_failed
@@ -134,13 +142,14 @@ def ingest(
         Where the data set, the source or a pattern names nothing.
     EegfmError
         Where the lake cannot be written (disk full …) or the ingest was interrupted; what was done is
-        committed.
+        committed. So where a Dask scheduler is lost.
     """
     started = time.monotonic()
     console = Console(quiet=not progress, stderr=False)
     recipe = recipes.find(recipe_id)
-    _check(profile, workers, scheduler)
-    root = _source_root(recipe, source, only, list_only, console, dict(params or {}))
+    _check(profile)
+    check_workers(workers, scheduler)
+    root = source_root(recipe, source, only, list_only, console, dict(params or {}))
     storage = Storage(lake_uri)
     recipe, given = _named(recipe, root, dict(params or {}))
     jobs = jobs_of(recipe, root, only, given)
@@ -150,10 +159,12 @@ def ingest(
     if list_only or not (plan.jobs or plan.rivals):
         listed = tuple(job.rel for job in plan.jobs) if list_only else ()
         account = None if list_only else _account(recipe, root, storage, profile, console)
-        return IngestReport(0, skipped, 0, time.monotonic() - started, 0.0, listed, account=account)
+        took = time.monotonic() - started
+        return IngestReport(0, skipped, 0, took, 0.0, listed, account=account, dataset=recipe.id)
     ingest_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     stamp = _stamp(recipe, recipe_id, ingest_id)
     lake = Lake.open(storage, create=True)
+    sweep()
     with IngestMark(lake, ingest_id) as mark, RunLog(storage, ingest_id) as log:
         log.write(
             "start",
@@ -172,6 +183,7 @@ def ingest(
         committer.done, skipped, len(committer.failures), time.monotonic() - started, committer.hours,
         failures=tuple(committer.failures), ingest_id=ingest_id, log=log.path,
         account=_account(recipe, root, storage, profile, console),
+        failed_steps=dict(committer.failed_steps), dataset=recipe.id,
     )  # fmt: skip
     _say_report(console, report)
     return report
@@ -188,6 +200,7 @@ class Committer:
     hours: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
     _rows: list[dict] = field(default_factory=list)
+    failed_steps: Counter[str] = field(default_factory=Counter)
     _failed_rows: list[dict] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
@@ -195,10 +208,25 @@ class Committer:
         """Take what became of a job (None: some seconds passed) and commit when it is time to."""
         if outcome is not None and outcome.row is not None:
             self._rows.append(outcome.row)
-            self.log.write("recording", path=outcome.job.rel, recording_id=outcome.job.recording_id)
+            self.log.write(
+                "recording",
+                path=outcome.job.rel,
+                recording_id=outcome.job.recording_id,
+                hours=round(outcome.row["duration_s"] / 3600, 6),
+                bytes=outcome.row["source"]["bytes"],
+                **outcome.effort.facts(),
+                warnings=warnings_of(outcome.row),
+            )
         elif outcome is not None and outcome.failure is not None:
             self._failed_rows.append(outcome.failure)
-            self.log.write("failure", path=outcome.job.rel, reason=outcome.failure["reason"])
+            self.log.write(
+                "failure",
+                path=outcome.job.rel,
+                step=outcome.failure["step"],
+                reason=outcome.failure["reason"],
+                bytes=outcome.failure["bytes"],
+                **outcome.effort.facts(),
+            )
         pending = len(self._rows) + len(self._failed_rows)
         if pending >= _COMMIT_ROWS or time.monotonic() - self._committed > _COMMIT_S:
             self.commit()
@@ -215,45 +243,64 @@ class Committer:
         if self._failed_rows:
             self.lake.commit_failures(self._failed_rows)
             self.failures += [(row["path"], row["reason"]) for row in self._failed_rows]
+            self.failed_steps.update(row["step"] for row in self._failed_rows)
             self._failed_rows.clear()
 
 
 def _run(
-    plan: Plan, stamp: Stamp, lake_uri: str, profile: str, workers: int, scheduler: str | None,
+    plan: Plan, stamp: Stamp, lake_uri: str, profile: str, workers: Workers, scheduler: str | None,
     committer: Committer, console: Console,
 ) -> None:  # fmt: skip
     for job, used in plan.rivals:
         committer.take(_rival(job, used, stamp, profile))
-    work = outcomes(plan.jobs, stamp, lake_uri, profile, workers=workers, scheduler=scheduler)
-    try:
-        with closing(work), IngestProgress(console, stamp.dataset, len(plan.jobs)) as bar:
-            for outcome in work:
-                committer.take(outcome)
-                if outcome is not None:
-                    hours = outcome.row["duration_s"] / 3600 if outcome.row else 0.0
-                    bar.advance(hours, outcome.failure is not None)
-        committer.commit()
-    except KeyboardInterrupt:
-        committer.commit()
-        raise EegfmError(
-            f"interrupted: {committer.done} recordings of this run are in the lake; "
-            "the same command goes on with the rest"
-        ) from None
-    except (EegfmError, OSError) as error:
-        if not disk_is_full(error):
-            raise
-        _commit_if_it_fits(committer)
-        raise EegfmError(
-            f"disk full ({str(error).partition(';')[0]}): {committer.done} recordings of this run are in the lake; "
-            "free space and give the same command again: it goes on with the rest"
-        ) from error
+    total_bytes = sum(provenance.size_bytes(job.path) for job in plan.jobs)
+    with IngestProgress(console, stamp.dataset, len(plan.jobs), total_bytes) as bar:
+        work = outcomes(
+            plan.jobs, stamp, lake_uri, profile,
+            workers=workers, scheduler=scheduler, on_workers=bar.workers,
+        )  # fmt: skip
+        try:
+            with closing(work):
+                for outcome in work:
+                    committer.take(outcome)
+                    _advance(bar, outcome)
+            committer.commit()
+        except KeyboardInterrupt:
+            committer.commit()
+            raise EegfmError(f"interrupted: {_kept(committer)}") from None
+        except SchedulerLostError as error:
+            committer.commit()
+            raise EegfmError(f"{error}: {_kept(committer)}") from error
+        except (EegfmError, OSError) as error:
+            if not disk_is_full(error):
+                committer.commit()
+                raise
+            _commit_if_it_fits(committer, error)
+            words = str(error).partition(";")[0]
+            raise EegfmError(f"disk full ({words}): free space; {_kept(committer)}") from error
 
 
-def _commit_if_it_fits(committer: Committer) -> None:
+def _advance(bar: IngestProgress, outcome: Outcome | None) -> None:
+    if outcome is None:
+        bar.tick()
+        return
+    hours = outcome.row["duration_s"] / 3600 if outcome.row else 0.0
+    n_bytes = outcome.row["source"]["bytes"] if outcome.row else outcome.failure["bytes"]
+    bar.advance(hours, outcome.failure is not None, n_bytes)
+
+
+def _kept(committer: Committer) -> str:
+    return (
+        f"{counted(committer.done, 'recording')} of this run {'is' if committer.done == 1 else 'are'} in the lake; "
+        "the same command goes on with the rest"
+    )
+
+
+def _commit_if_it_fits(committer: Committer, full: BaseException) -> None:
     try:
         committer.commit()
     except (EegfmError, OSError) as error:  # no room for the table either: these files come again next time
-        committer.log.write("not committed", reason=str(error))
+        full.add_note(f"what was done last was not committed: {error}")
 
 
 def _rival(job: Job, used: Job, stamp: Stamp, profile: str) -> Outcome:
@@ -264,40 +311,9 @@ def _rival(job: Job, used: Job, stamp: Stamp, profile: str) -> Outcome:
     return Outcome(job, failure=failure_row(job, stamp, profile, "plan", reason))
 
 
-def _check(profile: str, workers: int, scheduler: str | None) -> None:
+def _check(profile: str) -> None:
     if profile not in schema.PROFILES:
         raise UsageError(f"unknown profile {profile!r}; known are {', '.join(schema.PROFILES)}")
-    if workers < 0:
-        raise UsageError(f"--workers {workers} must be 0 (this process) or more")
-    if workers and scheduler:
-        raise UsageError("give --workers or --scheduler, not both: a running scheduler has its own workers")
-
-
-def _source_root(
-    recipe: Recipe,
-    source: str | Path | None,
-    only: Sequence[str],
-    list_only: bool,
-    console: Console,
-    params: dict[str, str],
-) -> Path:
-    if source is not None:
-        return Path(os.path.abspath(Path(source).expanduser()))
-    if recipe.download is None:
-        raise UsageError(
-            f"{recipe.id} cannot be downloaded by eegfm ({recipe.access}); "
-            "fetch it and name its folder with --source DIR"
-        )
-    target = Path("data/sources").absolute() / recipe.id
-    if list_only:  # asking must not fetch gigabytes
-        if target.is_dir():
-            return target
-        raise UsageError(
-            f"{recipe.id} was not downloaded yet; name its folder with --source, or ingest without --list"
-        )
-    console.print(f"{recipe.id}: fetching into {target} (what is there already is kept)", highlight=False)
-    given = {name: value for name, value in params.items() if name not in ("name", "namespace")}
-    return recipe.download(target, only, **(given if recipe.generic else {}))
 
 
 def _named(recipe: Recipe, root: Path, params: dict[str, str]) -> tuple[Recipe, dict[str, str]]:
@@ -348,27 +364,39 @@ def _stamp(recipe: Recipe, recipe_id: str, ingest_id: str) -> Stamp:
 
 def _say_plan(console: Console, recipe: Recipe, plan: Plan, found: int, list_only: bool) -> None:
     console.print(
-        f"{recipe.id}: {found} files, {len(plan.jobs)} to read{_why(plan.skipped)}", highlight=False
+        f"{recipe.id}: {counted(found, 'file')}, {len(plan.jobs):,} to read{_why(plan.skipped)}",
+        highlight=False,
     )
     if list_only:
-        for job in plan.jobs:
-            console.print(f"  {job.rel} → {job.recording_id}", highlight=False, soft_wrap=True)
+        # To a terminal its beginning, to a pipe or a file everything.
+        shown = plan.jobs[:_LISTED] if console.is_terminal else plan.jobs
+        for job in shown:
+            console.print(f"  {job.rel} → {job.recording_id}", highlight=False, soft_wrap=True, markup=False)
+        if len(shown) < len(plan.jobs):
+            console.print(
+                f"  … and {len(plan.jobs) - len(shown):,} more (a pipe gets them all)", highlight=False
+            )
     elif not (plan.jobs or plan.rivals):
         console.print("nothing to do; the lake was not touched", highlight=False)
 
 
 def _say_report(console: Console, report: IngestReport) -> None:
     console.print(
-        f"{report.done} recordings ({report.hours:.2f} h of EEG) in {report.seconds:.1f} s, "
-        f"{report.failed} failed; log: {report.log}",
+        f"{counted(report.done, 'recording')} ({report.hours:,.2f} h of EEG) in {report.seconds:,.1f} s, "
+        f"{report.failed:,} failed{_by_step(report.failed_steps)}; log: {report.log}",
         highlight=False,
         soft_wrap=True,
     )
     for path, reason in report.failures[:_FAILURES_SHOWN]:
         console.print(f"  failed {path}: {reason}", highlight=False, soft_wrap=True, markup=False)
     if len(report.failures) > _FAILURES_SHOWN:
-        console.print(f"  … and {len(report.failures) - _FAILURES_SHOWN} more", highlight=False)
+        console.print(f"  … and {len(report.failures) - _FAILURES_SHOWN:,} more", highlight=False)
+
+
+def _by_step(steps: Mapping[str, int]) -> str:
+    most_first = sorted(steps.items(), key=lambda one: (-one[1], one[0]))
+    return f" ({', '.join(f'{step}: {n:,}' for step, n in most_first)})" if steps else ""
 
 
 def _why(skipped: Counter[str]) -> str:
-    return "".join(f", {n} skipped: {reason}" for reason, n in skipped.items())
+    return "".join(f", {n:,} skipped: {reason}" for reason, n in skipped.items())

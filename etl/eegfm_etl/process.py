@@ -7,16 +7,17 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.edf import unit_factor
+from eegfm_etl.effort import Effort
 from eegfm_etl.events import Event, in_order, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
-from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
+from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
+from eegfm_etl.workplace import check_sight, scratch_folder, source_root
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
@@ -46,6 +47,7 @@ class Outcome:
     job: Job
     row: dict[str, Any] | None = None
     failure: dict[str, Any] | None = None
+    effort: Effort = field(default_factory=Effort)
 
 
 def work(job: Job, stamp: Stamp, lake_uri: str, profile: str) -> Outcome:
@@ -54,22 +56,25 @@ def work(job: Job, stamp: Stamp, lake_uri: str, profile: str) -> Outcome:
     Raises
     ------
     EegfmError
-        Where the lake cannot be written: full, read-only or out of reach. That is not the file's fault.
+        Where the lake cannot be written (full, read-only or out of reach), or this worker does not see what the
+        driver sees. That is not the file's fault.
     """
-    with TemporaryDirectory(prefix="eegfm-") as folder:
+    check_sight(os.fspath(source_root(job.path, job.rel)), lake_uri)
+    effort = Effort()
+
+    def failed(step: str, reason: str, detail: str) -> Outcome:
+        return Outcome(
+            job, failure=failure_row(job, stamp, profile, step, reason, detail), effort=effort.stopped()
+        )
+
+    with scratch_folder() as folder:
         try:
-            row, signal_file = process_file(
-                job.path, job, Path(folder), profile, stamp=stamp, reader=_reader()
-            )
+            row, signal_file = _process_again_if_killed(job, folder, profile, stamp, effort)
         except SourceError as error:
-            return Outcome(
-                job, failure=failure_row(job, stamp, profile, error.step, error.reason, error.detail)
-            )
+            return failed(error.step, error.reason, error.detail)
         except MemoryError:
             reason = f"{job.path.name} needs more memory to harmonise than this machine has free"
-            return Outcome(
-                job, failure=failure_row(job, stamp, profile, "memory", reason, traceback.format_exc())
-            )
+            return failed("memory", reason, traceback.format_exc())
         except (
             Exception
         ) as error:  # one odd file must not end an ingest of thousands; the row keeps the traceback
@@ -77,15 +82,21 @@ def work(job: Job, stamp: Stamp, lake_uri: str, profile: str) -> Outcome:
                 raise
             known = isinstance(error, EegfmError)
             reason = str(error) if known else f"{job.path.name} could not be harmonised ({_one_line(error)})"
-            return Outcome(
-                job, failure=failure_row(job, stamp, profile, "harmonise", reason, traceback.format_exc())
-            )
-        row["signal"]["file"] = store_signal(Storage(lake_uri), stamp.dataset, signal_file)
-    return Outcome(job, row=row)
+            return failed("harmonise", reason, traceback.format_exc())
+        with effort.step("store"):
+            row["signal"]["file"] = store_signal(Storage(lake_uri), stamp.dataset, signal_file)
+    return Outcome(job, row=row, effort=effort.stopped())
 
 
 def process_file(
-    path: Path, job: Job, out_dir: Path, profile: str = "eeg200", *, stamp: Stamp, reader: ReaderProcess
+    path: Path,
+    job: Job,
+    out_dir: Path,
+    profile: str = "eeg200",
+    *,
+    stamp: Stamp,
+    reader: ReaderProcess,
+    effort: Effort | None = None,
 ) -> tuple[dict[str, Any], SignalFile]:
     """Harmonise one file.
 
@@ -97,6 +108,8 @@ def process_file(
         What the recipe knows of it.
     out_dir : Path
         Receives the signal file; the row's ``signal.file`` is its local path until it is stored.
+    effort : Effort or None
+        Receives the seconds that each step took.
 
     Returns
     -------
@@ -110,22 +123,26 @@ def process_file(
     """
     if job.refused is not None:
         raise SourceError("read", job.refused)
-    source = reader.open(path, job.ask)
-    header = source.header
+    effort = effort or Effort()
+    with effort.step("open"):
+        source = reader.open(path, job.ask)
+        header = source.header
     job = by_file_names(job, header.names)
     channels = _channels(header, job)
     line_freq_hz, line_freq_origin = _line_freq(header, job)
-    done = harmonise(
-        source,
-        channels,
-        profile=schema.PROFILES[profile],
-        segments=[Segment(*segment) for segment in header.segments],
-        line_freq_hz=line_freq_hz,
-        line_freq_origin=line_freq_origin,
-        hardware_band=header.hardware_band or job.hardware_band,
-        out=out_dir / "signal.parquet",
-    )
-    return _row(path, job, stamp, profile, header, done), done.signal_file
+    with effort.step("harmonise"):
+        done = harmonise(
+            source,
+            channels,
+            profile=schema.PROFILES[profile],
+            segments=[Segment(*segment) for segment in header.segments],
+            line_freq_hz=line_freq_hz,
+            line_freq_origin=line_freq_origin,
+            hardware_band=header.hardware_band or job.hardware_band,
+            out=out_dir / "signal.parquet",
+        )
+    with effort.step("describe"):  # hashing the source is most of it
+        return _row(path, job, stamp, profile, header, done), done.signal_file
 
 
 def harmonise_file(
@@ -201,6 +218,16 @@ def disk_is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _process_again_if_killed(
+    job: Job, folder: Path, profile: str, stamp: Stamp, effort: Effort
+) -> tuple[dict[str, Any], SignalFile]:
+    given = {"stamp": stamp, "effort": effort}
+    try:
+        return process_file(job.path, job, folder, profile, reader=_reader(), **given)
+    except ReaderKilledError:
+        return process_file(job.path, job, folder, profile, reader=_reader(), **given)
 
 
 def _reader() -> ReaderProcess:
@@ -336,7 +363,7 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
 
 def _parts(job: Job, parts: Sequence[Path]) -> list[str]:
     """Paths below the source's root; files elsewhere are named by their name alone."""
-    root = job.path.parents[job.rel.count("/")]
+    root = source_root(job.path, job.rel)
     found = [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in parts]
     return list(dict.fromkeys([*job.parts, *found]))
 

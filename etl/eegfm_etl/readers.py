@@ -21,13 +21,25 @@ from eegfm_etl.samples import SampleSource
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 
-__all__ = ["ProcessSource", "ReaderProcess", "SourceError", "SourceHeader", "open_source"]
+__all__ = [
+    "ProcessSource",
+    "ReaderKilledError",
+    "ReaderProcess",
+    "SourceError",
+    "SourceHeader",
+    "open_source",
+]
 
 IN_PROCESS = ("EDF", "BDF")
 TIME_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 6 * 2**30  # address space: libraries reserve about 2 GiB that they never touch
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MNE_LOGGING_LEVEL": "ERROR"}
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)  # no fault of a library's ends a process so
 RESIDENT_LIMIT_BYTES = 2 * 2**30  # a child that has grown beyond this is replaced before the next file
+
+
+class ReaderKilledError(SourceError):
+    """Somebody else killed the reader: that says nothing about the file, so it may be tried again."""
 
 
 class ReaderProcess:
@@ -176,6 +188,13 @@ class ReaderProcess:
         code = self._child.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         self.close()
+        if -code in _FROM_OUTSIDE:
+            words = f"had its reader killed from outside ({how}), most often because the machine ran out of memory: "
+            return ReaderKilledError(
+                "worker",
+                f"{self._path.name} {words}give it fewer --workers, then --retry-failed",
+                self._last_words(),
+            )
         return self._error(
             f"crashed the reader ({how}): it is damaged, or of a variant the reader does not know",
             self._last_words(),

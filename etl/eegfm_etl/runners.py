@@ -1,17 +1,16 @@
 """Run jobs in a plain loop, on this machine's cores, or on a Dask cluster that runs already."""
 
-import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 
+from eegfm_etl.cluster import Crew, Workers, connect, explain_loss
 from eegfm_etl.process import Outcome, Stamp, failure_row, work
 from eegfm_etl.recipe import Job
-from eegfm_lake.errors import EegfmError, UsageError
 
-_IN_FLIGHT_A_WORKER = 2
+_IN_FLIGHT_A_WORKER = 4
+_IN_FLIGHT = 100  # an adaptive cluster grows with the work that it sees waiting
+_CHANCES_ALONE = 2
 _TICK_S = 5.0
-_CONNECT_S = 20
 
 
 def outcomes(
@@ -20,55 +19,78 @@ def outcomes(
     lake_uri: str,
     profile: str,
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     scheduler: str | None = None,
+    on_workers: Callable[[int], None] = lambda n: None,
 ) -> Iterator[Outcome | None]:
     """Yield what becomes of every job, in no order, and None whenever some seconds pass without news.
 
     Parameters
     ----------
     workers
-        0 works in this process; N starts N processes of one thread each.
+        0 works in this process; N starts N processes of one thread each; (least, most) as many as the work
+        needs.
     scheduler
         Address of a running Dask scheduler, ``tcp://host:8786``; its workers must reach the source and the
         lake under the same paths.
+    on_workers
+        Told how many threads work, now and then.
 
     Raises
     ------
     UsageError
         Where the scheduler cannot be reached.
+    SchedulerLostError
+        Where it is lost.
     EegfmError
         Where the lake cannot be written.
     """
+    given = (stamp, lake_uri, profile)
+    suspects: list[tuple[Job, Outcome | None]] = []
     if scheduler is None and workers == 0:
         for job in jobs:
-            yield work(job, stamp, lake_uri, profile)
+            outcome = work(job, *given)
+            if _is_of_the_machine(outcome):
+                suspects.append((job, outcome))
+            else:
+                yield outcome
+        for job, _ in suspects:
+            yield work(job, *given)
         return
-    with _client(workers, scheduler) as client:
-        suspects: list[Job] = []
-        yield from _futures(client, deque(jobs), suspects, stamp, lake_uri, profile)
-        # A dying worker takes the files that wait for it along: alone, only the guilty one dies again.
-        for job in suspects:
-            killed: list[Job] = []
-            yield from _futures(client, deque([job]), killed, stamp, lake_uri, profile)
-            if killed:
-                yield Outcome(
-                    job, failure=failure_row(job, stamp, profile, "worker", _death_of_a_worker(job))
-                )
+    with connect(workers, scheduler) as crew, explain_loss(scheduler):
+        yield from _futures(crew, deque(jobs), suspects, given, on_workers)
+        # A dying worker takes the files that wait for it along: alone, only the guilty one dies again. And again:
+        # once more may be the machine's doing.
+        for job, _ in suspects:
+            killed: list[tuple[Job, Outcome | None]] = []
+            for _ in range(_CHANCES_ALONE):
+                killed.clear()
+                yield from _futures(crew, deque([job]), killed, given, on_workers)
+                if not killed:
+                    break
+            for _, last in killed:
+                reason = _death_of_a_worker(job)
+                yield last or Outcome(job, failure=failure_row(job, stamp, profile, "worker", reason))
 
 
 def _futures(
-    client, waiting: deque[Job], killed: list[Job], stamp: Stamp, lake_uri: str, profile: str
+    crew: Crew,
+    waiting: deque[Job],
+    killed: list[tuple[Job, Outcome | None]],
+    given: tuple[Stamp, str, str],
+    on_workers: Callable[[int], None],
 ) -> Iterator[Outcome | None]:
-    """Yield outcomes; jobs whose worker died are added to `killed` instead."""
+    """Yield outcomes; jobs whose worker or reader was killed are added to `killed` instead."""
     from distributed import KilledWorker, wait
 
     running = {}
     while waiting or running:
-        room = _IN_FLIGHT_A_WORKER * max(sum(client.nthreads().values()), 1) - len(running)
+        threads = crew.threads()
+        on_workers(threads)
+        room = max(_IN_FLIGHT_A_WORKER * threads, _IN_FLIGHT) - len(running)
         for _ in range(min(max(room, 0), len(waiting))):
             job = waiting.popleft()
-            running[client.submit(work, job, stamp, lake_uri, profile, pure=False)] = job
+            running[crew.client.submit(work, job, *given, pure=False)] = job
         try:
             done = wait(list(running), timeout=_TICK_S, return_when="FIRST_COMPLETED").done
         except TimeoutError:
@@ -77,9 +99,16 @@ def _futures(
         for future in done:
             job = running.pop(future)
             if isinstance(future.exception(), KilledWorker):
-                killed.append(job)
+                killed.append((job, None))
+            elif _is_of_the_machine(outcome := future.result()):
+                killed.append((job, outcome))
             else:
-                yield future.result()
+                yield outcome
+
+
+def _is_of_the_machine(outcome: Outcome) -> bool:
+    """Whether its reader was killed from outside: it deserves another try when nothing else runs."""
+    return outcome.failure is not None and outcome.failure["step"] == "worker"
 
 
 def _death_of_a_worker(job: Job) -> str:
@@ -87,36 +116,3 @@ def _death_of_a_worker(job: Job) -> str:
         f"{job.path.name}: the worker process died each time it worked on this file; "
         "most often the machine ran out of memory: give it fewer --workers"
     )
-
-
-@contextmanager
-def _client(workers: int, scheduler: str | None):
-    import dask
-    from distributed import Client, LocalCluster
-
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=_CONNECT_S)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"--scheduler {scheduler} cannot be reached; start one with `dask scheduler` and name it as tcp://host:8786"
-            ) from error
-        with client:
-            if not client.nthreads():
-                raise EegfmError(
-                    f"the scheduler {scheduler} has no workers; start some with `dask worker {scheduler}`"
-                )
-            yield client
-        return
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client

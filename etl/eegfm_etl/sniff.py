@@ -102,6 +102,8 @@ _UNREAD = {
     ".ncs": "one Neuralynx channel: ingest the folder that holds it",
 }
 
+_IN_PLACE_OF_DATA = 3  # the first of the others
+
 # Other things that are found under the name of a recording, in the words a scientist needs.
 _OTHERS: list[tuple[Callable[[bytes], bool], str]] = [
     (
@@ -202,6 +204,17 @@ def annotations_only(path: Path) -> bool:
         return False
     found = [labels[at : at + 16].strip() for at in range(0, len(labels), 16)]
     return bool(found) and all(label in _NO_SIGNAL for label in found)
+
+
+def no_recording(head: bytes) -> str | None:
+    """Say in words what stands in place of data: a git-lfs or git-annex pointer, a web page; None for anything else.
+
+    Parameters
+    ----------
+    head
+        The first bytes of what was found or is being downloaded.
+    """
+    return next((words for matches, words in _OTHERS[:_IN_PLACE_OF_DATA] if matches(head)), None)
 
 
 def _other(head: bytes) -> str | None:

@@ -22,6 +22,8 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
             "pooch",
             "psutil",
             "pymatreader",
+            "requests",
+            "urllib3",
             "antio",
             "curryreader",
             "defusedxml",

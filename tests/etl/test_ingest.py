@@ -1,28 +1,23 @@
 import json
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections import Counter
 from pathlib import Path
 
 import pybv
 import pytest
 
+from eegfm_etl.effort import warnings_of
 from eegfm_etl.ingest import channel_report, harmonise_file, ingest
-from eegfm_etl.process import Stamp
 from eegfm_etl.readers import SourceError
-from eegfm_etl.recipe import Job, Person
-from eegfm_etl.runners import outcomes
 from eegfm_lake.errors import UsageError
-from eegfm_lake.signals import open_signal
-from eegfm_lake.storage import Storage
 from eegfm_lake.table import Lake
 
 from .ingest_miniatures import CHANNELS, samples_uv, write_corpus, write_edf
-
-RUN = "import sys; from eegfm_etl.ingest import ingest; ingest(sys.argv[1], 'eegmmidb', source=sys.argv[2])"
+from .lakes import RUN, assert_whole, rows_of, start, wait_until
 
 
 @pytest.fixture
@@ -36,38 +31,10 @@ def lake_uri(tmp_path: Path) -> str:
     return str(tmp_path / "lake")
 
 
-def rows_of(lake_uri: str) -> list[dict]:
-    return sorted(Lake.open(lake_uri).recordings().to_pylist(), key=lambda row: row["recording_id"])
-
-
 def contents(folder: str) -> dict[str, tuple[int, int]]:
     """Every file of a folder with its size and time of change."""
     paths = [path for path in Path(folder).rglob("*") if path.is_file()]
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
-
-
-def assert_whole(lake_uri: str, recordings: int) -> None:
-    """Every recording is there once, and its signals can be read to the last sample."""
-    rows = rows_of(lake_uri)
-    assert len(rows) == recordings
-    assert max(Counter((row["recording_id"], row["profile"]) for row in rows).values()) == 1
-    for row in rows:
-        reader = open_signal(Storage(lake_uri), row["signal"]["file"])
-        assert reader.n_samples == row["signal"]["samples"]
-        assert reader.read(0, reader.n_samples).shape[1] == reader.n_samples
-
-
-def start(lake_uri: str, source: Path, **popen) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", RUN, lake_uri, str(source)], **popen)
-
-
-def wait_until(condition, process: subprocess.Popen, limit_s: float = 120) -> None:
-    """Watch another process's work; there is nothing to wait on but what it leaves."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert process.poll() is None, "it ended before it did anything"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_file_becomes_a_row_with_everything_about_it(corpus: Path, lake_uri: str):
@@ -98,6 +65,10 @@ def test_a_file_becomes_a_row_with_everything_about_it(corpus: Path, lake_uri: s
     assert row["ingest"]["id"] == report.ingest_id
     lines = [json.loads(line) for line in Path(report.log).read_text().splitlines()]
     assert [line["what"] for line in lines] == ["start", *["recording"] * 4, "end"]
+    assert set(lines[1]["steps"]) == {"open", "harmonise", "describe", "store"}
+    assert 0 < sum(lines[1]["steps"].values()) <= lines[1]["seconds"] + 0.01
+    assert lines[1]["worker"] == f"{socket.gethostname()}:{os.getpid()}"
+    assert lines[1]["warnings"] == warnings_of(row)
 
 
 def test_a_second_run_says_what_it_skipped_and_writes_nothing(corpus: Path, lake_uri: str, capsys):
@@ -137,42 +108,6 @@ def test_processes_give_the_same_bytes_as_the_plain_loop(corpus: Path, tmp_path:
     plain, many = rows_of(str(tmp_path / "plain")), rows_of(str(tmp_path / "many"))
     for one, other in zip(plain, many, strict=True):
         assert {**one, "ingest": None} == {**other, "ingest": None}
-
-
-@pytest.mark.slow
-def test_a_running_scheduler_can_do_the_work(corpus: Path, lake_uri: str, tmp_path: Path):
-    dask = [sys.executable, "-m", "dask"]
-    where = tmp_path / "scheduler.json"
-    options = ["--scheduler-file", str(where)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(
-        [*dask, "scheduler", "--port", "0", "--dashboard-address", ":0", *options], **quiet
-    ) as boss:
-        wait_until(where.exists, boss)
-        workers = [*dask, "worker", "--nworkers", "1", "--nthreads", "1", "--no-dashboard", *options]
-        with subprocess.Popen(workers, **quiet) as worker:
-            try:
-                address = json.loads(where.read_text())["address"]
-                from distributed import Client
-
-                with Client(address) as client:
-                    client.wait_for_workers(1, timeout=60)
-                report = ingest(lake_uri, "eegmmidb", source=corpus, scheduler=address, progress=False)
-            finally:
-                worker.terminate()
-                boss.terminate()
-    assert (report.done, report.failed) == (4, 0)
-    assert_whole(lake_uri, 4)
-
-
-def test_a_scheduler_that_is_not_there_is_wrong_use(
-    corpus: Path, lake_uri: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("eegfm_etl.runners._CONNECT_S", 0.5)
-    with pytest.raises(UsageError, match=r"--scheduler tcp://127\.0\.0\.1:1 cannot be reached"):
-        ingest(lake_uri, "eegmmidb", source=corpus, scheduler="tcp://127.0.0.1:1", progress=False)
-    with pytest.raises(UsageError, match="not both"):
-        ingest(lake_uri, "eegmmidb", source=corpus, scheduler="tcp://127.0.0.1:1", workers=2, progress=False)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -264,24 +199,6 @@ def test_an_interrupted_ingest_keeps_what_was_done(lake_uri: str, tmp_path: Path
     assert Lake.open(lake_uri).failures().num_rows == 0
 
 
-@pytest.mark.slow
-def test_a_worker_that_dies_is_an_explained_failure(corpus: Path, lake_uri: str):
-    class Deadly:  # a local class travels by value
-        def items(self):
-            import os
-
-            os.kill(os.getpid(), 9)
-
-    Lake.open(lake_uri, create=True)
-    paths = sorted(corpus.rglob("*.edf"))[:2]
-    jobs = [Job(path, path.name, f"eegmmidb/{path.stem}", Person("x")) for path in paths]
-    jobs[0] = Job(paths[0], paths[0].name, "eegmmidb/deadly", Person("x"), labels=Deadly())
-    found = list(filter(None, outcomes(jobs, Stamp("eegmmidb"), lake_uri, "eeg200", workers=1)))
-    by_id = {one.job.recording_id: one for one in found}
-    assert "the worker process died" in by_id["eegmmidb/deadly"].failure["reason"]
-    assert by_id[jobs[1].recording_id].row is not None
-
-
 def _can_mount() -> bool:
     unshare = shutil.which("unshare")
     mounted = (
@@ -295,7 +212,7 @@ def test_a_full_disk_ends_the_ingest_in_words_and_keeps_what_was_done(tmp_path: 
     source, small = tmp_path / "source", tmp_path / "small"
     write_corpus(source, people=12, runs=(4, 8), seconds=20)
     small.mkdir()
-    script = f'mount -t tmpfs -o size=400k tmpfs {small} && {sys.executable} -c "$0" {small}/lake {source}'
+    script = f'mount -t tmpfs -o size=400k tmpfs {small} && {sys.executable} -c "$0" {small}/lake {source} 0'
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, RUN], capture_output=True, text=True, check=False
     )
@@ -304,7 +221,7 @@ def test_a_full_disk_ends_the_ingest_in_words_and_keeps_what_was_done(tmp_path: 
         -1
     ]
     assert "disk full" in words
-    assert "it goes on with the rest" in words
+    assert "the same command goes on with the rest" in words
 
 
 def test_any_file_is_harmonised_without_a_recipe_and_every_channel_reported(tmp_path: Path):
@@ -336,7 +253,8 @@ def test_wrong_use_is_told_in_one_line(corpus: Path, lake_uri: str, tmp_path: Pa
         ({"recipe_id": "eegmidb"}, "did you mean eegmmidb"),
         ({"source": tmp_path / "nowhere"}, "is not a folder"),
         ({"profile": "eeg1000"}, "unknown profile"),
-        ({"workers": -1}, "--workers -1"),
+        ({"workers": -1}, "--workers -1 must be"),
+        ({"workers": (4, 2)}, "--workers 4:2 must be"),
         ({"only": ["S999*"]}, "none of the 4 files matches"),
     ]:
         with pytest.raises(UsageError, match=words) as caught:

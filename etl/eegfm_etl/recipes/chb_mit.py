@@ -6,11 +6,13 @@ derivations; ``-`` stands for an input without an electrode.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
 from eegfm_etl.edf_fields import edf_fields
 from eegfm_etl.events import Event
+from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 from eegfm_etl.seizures import seizure_events
 
@@ -105,7 +107,7 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/chbmit/1.0.0/",
     namespace="chb_mit",
     plan=plan,
-    # download: every file below https://physionet.org/files/chbmit/1.0.0/
+    download=partial(physionet, "https://physionet.org/files/chbmit/1.0.0/"),
     start_time_note="dropped: dates were replaced by others before publication",
     layout="chb01/chb01_03.edf, chb01/chb01-summary.txt, SUBJECT-INFO",
 )

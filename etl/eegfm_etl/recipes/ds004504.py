@@ -7,9 +7,11 @@ left alone. The README names Cz as the reference, which is also a channel: it co
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
+from eegfm_etl.manifests import bucket
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 
 _FILE = re.compile(r"(?P<person>sub-\d{3})_task-eyesclosed_eeg\.set")
@@ -86,6 +88,7 @@ RECIPE = Recipe(
     layout_source="https://openneuro.org/datasets/ds004504 (README, participants.tsv)",
     namespace="ds004504",
     plan=plan,
+    download=partial(bucket, "https://s3.amazonaws.com/openneuro.org", "ds004504/"),
     apply_at="https://openneuro.org/datasets/ds004504",
     layout="sub-001/eeg/sub-001_task-eyesclosed_eeg.set, participants.tsv",
 )

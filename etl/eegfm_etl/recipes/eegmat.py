@@ -5,9 +5,11 @@ al. 2019: rest with eyes closed; reference "interconnected ears"; mains notch at
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
+from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 
 _FILE = re.compile(r"(?P<person>Subject\d\d)_(?P<run>[12])\.edf", re.IGNORECASE)
@@ -86,7 +88,7 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/eegmat/1.0.0/",
     namespace="eegmat",
     plan=plan,
-    # download: every file below https://physionet.org/files/eegmat/1.0.0/
+    download=partial(physionet, "https://physionet.org/files/eegmat/1.0.0/"),
     start_time_note="dropped: every header says midnight of 1 January",
     layout="Subjectnn_1.edf (rest), Subjectnn_2.edf (arithmetic), subject-info.csv",
 )

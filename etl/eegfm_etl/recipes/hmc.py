@@ -5,10 +5,12 @@ EOG, chin EMG, ECG at 256 Hz) and ``SN001_sleepscoring.edf``, scored by AASM; ``
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from eegfm_etl.events import Event
 from eegfm_etl.hypnogram import edf_epochs
+from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, parts_of
 from eegfm_lake.errors import EegfmError
 
@@ -71,6 +73,6 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/hmc-sleep-staging/1.1/",
     namespace="hmc",
     plan=plan,
-    # download: every file below https://physionet.org/files/hmc-sleep-staging/1.1/
+    download=partial(physionet, "https://physionet.org/files/hmc-sleep-staging/1.1/"),
     layout="recordings/SN001.edf, recordings/SN001_sleepscoring.edf",
 )

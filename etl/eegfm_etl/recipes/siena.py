@@ -8,11 +8,13 @@ recording's end, two times where one belongs. What was read otherwise than it is
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
 from eegfm_etl.edf_fields import edf_fields
 from eegfm_etl.events import Event
+from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 from eegfm_etl.seizures import seizure_events
 
@@ -164,6 +166,6 @@ RECIPE = Recipe(
     layout_source="https://physionet.org/content/siena-scalp-eeg/1.0.0/",
     namespace="siena",
     plan=plan,
-    # download: every file below https://physionet.org/files/siena-scalp-eeg/1.0.0/
+    download=partial(physionet, "https://physionet.org/files/siena-scalp-eeg/1.0.0/"),
     layout="PN00/PN00-1.edf, PN00/Seizures-list-PN00.txt, subject_info.csv",
 )

@@ -7,13 +7,14 @@ Rechtschaffen and Kales: stages 3 and 4 are both N3 here; movement and ``?`` are
 
 import csv
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.hypnogram import edf_epochs, sleep_period
+from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, parts_of
 from eegfm_lake.errors import EegfmError
 
@@ -103,6 +104,6 @@ RECIPE = Recipe(
     ),
     namespace="sleep_edf",
     plan=plan,
-    # download: every file below https://physionet.org/files/sleep-edfx/1.0.0/
+    download=partial(physionet, "https://physionet.org/files/sleep-edfx/1.0.0/"),
     layout="sleep-cassette/SC4001E0-PSG.edf with SC4001EC-Hypnogram.edf, sleep-telemetry/ST7011J0-PSG.edf …",
 )

@@ -1,6 +1,5 @@
 """The page: sections of prose, tables and figures, put into one HTML file."""
 
-import importlib.resources
 import math
 from datetime import datetime
 from typing import Any
@@ -39,17 +38,8 @@ def build_page(run: Run) -> str:
     str
         HTML that refers to nothing outside itself.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["figure"] = lambda value: (
-        f"{value:.3f}" if value is not None and math.isfinite(value) else "–"
-    )
-    template = environment.from_string(
-        importlib.resources.files("eegfm.report").joinpath("page.html").read_text("utf-8")
-    )
     with themed():
-        return template.render(
+        return template_named("page.html").render(
             run=run,
             version=__version__,
             simulated=run.lock is not None and is_simulated(run.lock),
@@ -59,6 +49,21 @@ def build_page(run: Run) -> str:
             decoding=_decoding(run),
             provenance=_provenance(run),
         )
+
+
+def template_named(name: str) -> jinja2.Template:
+    """Return a template of this package; what it names and is not given is an error, and text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("eegfm.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = lambda value: (
+        f"{value:.3f}" if value is not None and math.isfinite(value) else "–"
+    )
+    return environment.get_template(name)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
