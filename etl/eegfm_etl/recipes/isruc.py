@@ -82,7 +82,7 @@ RECIPE = Recipe(
     licence="unstated; the publication is to be cited",
     citation="Khalighi et al., Computer Methods and Programs in Biomedicine 124:180-192, 2016",
     access="open",
-    verified=True,
+    verified=False,
     layout_source=(
         "https://sleeptight.isr.uc.pt/; "
         "https://pyhealth.readthedocs.io/en/latest/api/datasets/pyhealth.datasets.ISRUCDataset.html"

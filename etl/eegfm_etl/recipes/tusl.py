@@ -71,7 +71,7 @@ RECIPE = Recipe(
     licence=tuh.LICENCE,
     citation=f"von Weltin et al., IEEE SPMB 2017, doi:10.1109/SPMB.2017.8257018; {tuh.CITATION}",
     access="agreement",
-    verified=True,
+    verified=False,
     layout_source=(
         "von Weltin et al. 2017, doi:10.1109/SPMB.2017.8257018; the tree and the label files as public readers take "
         "them: https://github.com/935963004/NeuroLM"

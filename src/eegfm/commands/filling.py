@@ -107,7 +107,8 @@ VERBS = (
         "list the data sets eegfm can read: people, hours, task, licence, access",
         datasets,
         ("eegfm datasets",),
-        '"verified" says that the declaration was tried against the original files.',
+        '"verified": layout and labels are those of a public source, which the recipe quotes. docs/datasets.md says\n'
+        "which, and what each data set does to those who trust it.",
     ),
     Verb(
         "ingest",
