@@ -17,7 +17,7 @@ from eegfm_etl.events import Event, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person
-from eegfm_lake import schema
+from eegfm_lake import caps, schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
 from eegfm_lake.storage import Storage
@@ -208,7 +208,9 @@ def _reader() -> ReaderProcess:
 
 def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
     positions = {**header.positions, **job.positions}
-    planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
+    planned = plan_channels(
+        header.names, header.types, positions, header.rates, dict(job.overrides), _cap(header, job)
+    )
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     channels = [
         _marked(_without_unknown_unit(one, units[one.source_index]), job.bad.get(one.source_name))
@@ -226,6 +228,13 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
     )
+
+
+def _cap(header: SourceHeader, job: Job) -> str | None:
+    """Name the cap that the recipe or the file declares, where its electrodes are known by their numbers."""
+    said = [value for covariate, value, _ in job.methodology if covariate == "cap"]
+    said += [value for covariate, value in header.recorded if covariate == "cap"]
+    return next((value for value in said if value in caps.caps()), None)
 
 
 def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:

@@ -85,6 +85,7 @@ def chain(facts: Facts) -> dict[str, Any]:
         "channels": {
             "electrodes_version": electrodes.VERSION,
             "template": electrodes.TEMPLATE,
+            "cap": next((channel.cap for channel in facts.channels if channel.cap), None),
             "stored": len(plan.stored),
             "left_out": len(facts.channels) - len(plan.stored),
         },
