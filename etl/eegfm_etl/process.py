@@ -12,11 +12,11 @@ from typing import Any
 
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
-from eegfm_etl.edf import unit_factor
 from eegfm_etl.events import Event, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person
+from eegfm_etl.units import check, doubtful, settle
 from eegfm_lake import caps, schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
@@ -110,11 +110,12 @@ def process_file(
     """
     source = reader.open(path, job.ask)
     header = source.header
-    channels = _channels(header, job)
+    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
+    settled = settle(source, _channels(header, job), units, path.name)
     line_freq_hz, line_freq_origin = _line_freq(header, job)
     done = harmonise(
-        source,
-        channels,
+        settled.source,
+        settled.channels,
         profile=schema.PROFILES[profile],
         segments=[Segment(*segment) for segment in header.segments],
         line_freq_hz=line_freq_hz,
@@ -122,6 +123,9 @@ def process_file(
         hardware_band=header.hardware_band,
         out=out_dir / "signal.parquet",
     )
+    check(done.blocks, done.spectrum["before_uv2_hz"], units, path.name)
+    done = replace(done, channels=doubtful(done.channels, dict(zip(header.names, units, strict=True))))
+    header = replace(header, notes=(*header.notes, *settled.notes))
     return _row(path, job, stamp, profile, header, done), done.signal_file
 
 
@@ -211,19 +215,9 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
     planned = plan_channels(
         header.names, header.types, positions, header.rates, dict(job.overrides), _cap(header, job)
     )
-    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
-    channels = [
-        _marked(_without_unknown_unit(one, units[one.source_index]), job.bad.get(one.source_name))
-        for one in planned
-    ]
+    channels = [_marked(one, job.bad.get(one.source_name)) for one in planned]
     if any(one.type == "eeg" and one.status != "dropped" for one in channels):
         return channels
-    if any(one.type == "eeg" and one.status != "dropped" for one in planned):
-        found = ", ".join(sorted({repr(unit) for unit in units}))
-        raise SourceError(
-            "units",
-            f"{job.path.name}: no EEG channel has a unit of voltage (found {found}); correct the header",
-        )
     raise SourceError(
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
@@ -242,14 +236,6 @@ def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
     if reason is None or channel.status == "dropped":
         return channel
     return replace(channel, status="bad", reasons=(*channel.reasons, reason))
-
-
-def _without_unknown_unit(channel: ChannelPlan, unit: str | None) -> ChannelPlan:
-    """Drop a channel whose header names no voltage: taken for volts it would be wrong by a million."""
-    if unit is None or channel.status == "dropped" or unit_factor(unit, channel.source_name) is not None:
-        return channel
-    said = f"its unit is {unit!r}, no voltage" if unit else "the header gives no unit"
-    return replace(channel, status="dropped", reasons=(*channel.reasons, said))
 
 
 def _line_freq(header: SourceHeader, job: Job) -> tuple[float | None, str | None]:

@@ -143,6 +143,52 @@ def clipped_shares(blocks: Sequence[SourceBlock]) -> np.ndarray:
     return shares
 
 
+def standing(blocks: Sequence[SourceBlock]) -> dict[int, str]:
+    """Find channels that never change: row → "all zero" or "constant".
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+        All blocks of the recording.
+
+    Returns
+    -------
+    dict of int to str
+    """
+    lows, highs = np.array([b.low for b in blocks]), np.array([b.high for b in blocks])
+    same = (lows.min(axis=0) == highs.max(axis=0)) & ~np.any([b.broken for b in blocks], axis=0)
+    return {int(row): "constant" if lows[0, row] else "all zero" for row in np.flatnonzero(same)}
+
+
+def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list[int]]:
+    """Find channels of one type that hold the same samples: row → rows of the others.
+
+    Channels are compared by the figures of all their blocks (median, extremes, samples near them), which no two
+    recorded channels have in common; those that never change are left to `standing`.
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+        All blocks of the recording.
+    types : sequence of str
+        Type of each channel.
+
+    Returns
+    -------
+    dict of int to list of int
+    """
+    figures = np.concatenate(
+        [np.concatenate([[b.middle, b.low, b.high], b.at, b.close]) for b in blocks], dtype=np.float64
+    )
+    still = standing(blocks)
+    groups: dict[tuple[str, bytes], list[int]] = {}
+    for row, column in enumerate(np.ascontiguousarray(figures.T)):
+        if row not in still:
+            groups.setdefault((types[row], column.tobytes()), []).append(row)
+    same = [rows for rows in groups.values() if len(rows) > 1]
+    return {row: [other for other in rows if other != row] for rows in same for row in rows}
+
+
 def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
     """List the four nearest electrodes of each; all others where a position is unknown.
 

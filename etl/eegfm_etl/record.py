@@ -14,14 +14,12 @@ from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import PASSBAND
 from eegfm_etl.spectra import FREQS_HZ
 from eegfm_etl.store import Plan, Tally, median_or_none
+from eegfm_etl.units import PLAUSIBLE_UV, POSSIBLE_UV
 from eegfm_lake import electrodes
 from eegfm_lake.schema import BLOCK_S
 
 VERSION = "1"
 """Raised whenever the same source would be stored differently."""
-
-PLAUSIBLE_UV = (0.5, 300.0)
-"""Physiological range of the median EEG channel's robust standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,8 @@ def chain(facts: Facts) -> dict[str, Any]:
         "units": {
             "amplitude_uv": amplitude_uv,
             "plausible": amplitude_uv is not None and low <= amplitude_uv <= high,
+            "plausible_uv": PLAUSIBLE_UV,
+            "refused_outside_uv": POSSIBLE_UV,
         },
         "line_frequency": {"hz": plan.line_freq_hz, "origin": plan.line_freq_origin or "unknown"},
         "source_quality": {"block_s": BLOCK_S},
@@ -139,9 +139,16 @@ def _verdicts(facts: Facts) -> list[list[str]]:
     """Why each stored channel is bad: the faults of more than a third of its time."""
     total_s = sum(block["samples"] for block in facts.tally.blocks) / facts.plan.profile.rate_hz
     bad = facts.tally.faulty_s > quality.BAD_SHARE * total_s
-    return [
+    named = [
         [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
     ]
+    for row, reason in quality.standing(facts.figures.blocks).items():
+        named[row] = [reason]
+    for row, twins in quality.twins(
+        facts.figures.blocks, [channel.type for channel in facts.plan.stored]
+    ).items():
+        named[row].append(f"holds the samples of {', '.join(facts.plan.stored[twin].name for twin in twins)}")
+    return named
 
 
 def _band(
