@@ -18,8 +18,7 @@ TYPE_BANDS: dict[str, tuple[float | None, float | None]] = {
 }
 NO_NOTCH = ("resp",)
 
-SHORTEST_HIGH_PASSED_S = 33.0
-"""Three high-pass kernels; a shorter segment is detrended instead."""
+_KERNEL_CYCLES = 3.3  # length of MNE's Hamming high-pass, whose transition band is as wide as its edge
 
 SHORTEST_NOTCHED_S = 20.0
 """Three notch kernels; a shorter segment is not notched."""
@@ -44,6 +43,11 @@ class Kernel:
         return len(self.taps) // 2
 
 
+def shortest_high_passed_s(profile: Profile) -> float:
+    """Three high-pass kernels (33 s at 0.3 Hz, 99 s at 0.1 Hz); a shorter segment is detrended instead."""
+    return 3 * _KERNEL_CYCLES / profile.high_pass_hz
+
+
 def kernel_for(
     kind: str,
     profile: Profile,
@@ -64,7 +68,7 @@ def kernel_for(
     source_nyquist_hz : float
         Half the channel's own sampling rate.
     segment_s : float
-        Length of the segment: a short one gets no high-pass (under 33 s) and no notch (under 20 s).
+        Length of the segment: a short one gets no high-pass (`shortest_high_passed_s`) and no notch (under 20 s).
 
     Returns
     -------
@@ -79,7 +83,7 @@ def kernel_for(
         notches = tuple(float(f) for f in np.arange(line_freq_hz, top, line_freq_hz))
     return _designed(
         profile.rate_hz,
-        low if segment_s >= SHORTEST_HIGH_PASSED_S else None,
+        low if segment_s >= shortest_high_passed_s(profile) - 1e-9 else None,
         high if high < source_nyquist_hz else None,
         notches,
     )

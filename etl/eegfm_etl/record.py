@@ -9,7 +9,7 @@ import numpy as np
 
 from eegfm_etl import quality
 from eegfm_etl.channels import ChannelPlan
-from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, SHORTEST_NOTCHED_S, Kernel
+from eegfm_etl.filters import SHORTEST_NOTCHED_S, Kernel, shortest_high_passed_s
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import PASSBAND
 from eegfm_etl.spectra import FREQS_HZ
@@ -38,13 +38,23 @@ class Facts:
 def segment_rows(facts: Facts) -> list[dict[str, Any]]:
     """Shape the stored segments like schema.SEGMENTS."""
     plan, rows, sample, block = facts.plan, [], 0, 0
-    for segment in plan.segments:
+    for segment, kernels in zip(plan.segments, plan.kernels, strict=True):
         samples = plan.ratio.stored(segment.samples)
         rows.append(
             {"start_s": segment.start_s, "first_sample": sample, "samples": samples, "first_block": block}
+            | _edges([kernels[row] for row in plan.eeg], plan.profile.rate_hz)
         )
         sample, block = sample + samples, block - (-samples // plan.block)
     return rows
+
+
+def _edges(kernels: Sequence[Kernel], rate_hz: float) -> dict[str, Any]:
+    """Say how far into a segment its ends reach, and which filters it was too short for."""
+    return {
+        "edge_s": max((kernel.half for kernel in kernels), default=0) / rate_hz,
+        "high_passed": any(kernel.high_pass_hz is not None for kernel in kernels),
+        "notched": any(kernel.notches_hz for kernel in kernels),
+    }
 
 
 def channel_rows(facts: Facts) -> list[dict[str, Any]]:
@@ -196,11 +206,12 @@ def _filter_params(plan: Plan) -> dict[str, Any]:
             "half_kernel_s": kernel.half / plan.profile.rate_hz,
         }
     seconds = [segment.samples / plan.rate_hz for segment in plan.segments]
+    shortest_s = shortest_high_passed_s(plan.profile)
     return {
         "design": "mne firwin, Hamming, zero phase, merged",
         "types": types,
         "left_out": _left_out(plan),
-        "detrended_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_HIGH_PASSED_S],
+        "detrended_segments": [i for i, length in enumerate(seconds) if length < shortest_s - 1e-9],
         "not_notched_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_NOTCHED_S],
     }
 

@@ -10,7 +10,7 @@ from scipy import signal
 
 from eegfm_etl import quality
 from eegfm_etl.channels import ChannelPlan
-from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, TYPE_BANDS, Kernel, filtered
+from eegfm_etl.filters import TYPE_BANDS, Kernel, filtered, shortest_high_passed_s
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import SampleSource, Segment, chunks
@@ -141,7 +141,7 @@ def harmonised_frames(
     total = plan.ratio.stored(segment.samples)
     centred = _centred(chunks(source, segment, chunk), offset_uv)
     frames: Frames = resampled(centred, plan.ratio, segment.samples)
-    if segment.samples < SHORTEST_HIGH_PASSED_S * plan.rate_hz:
+    if segment.samples / plan.rate_hz < shortest_high_passed_s(plan.profile) - 1e-9:
         frames = [_detrended(np.concatenate(list(frames), axis=1), plan.stored)]
     return filtered(frames, kernels, total)
 

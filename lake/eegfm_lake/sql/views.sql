@@ -78,6 +78,7 @@ SELECT
     recording_id AS quality_recording, profile AS quality_profile,
     list_transform(segments, lambda s: {
         'start_s': s.start_s, 'seconds': s.samples / signal.rate,
+        'inner': coalesce(s.high_passed, true), 'edge_s': coalesce(s.edge_s, 0),
         'good': list_transform(list_slice(blocks, s.first_block + 1, s.first_block
             + CAST(ceil(s.samples / signal.rate / 10 - 1e-9) AS BIGINT)), lambda b: b.good)
     }) AS quality_segments
