@@ -46,6 +46,7 @@ class Harmonised:
     trailing_zeros_cut: int  # source samples
     line_freq_hz: float | None
     line_freq_origin: str | None  # None: unknown, so nothing was notched
+    fingerprint: list[int]
 
 
 def harmonise(
@@ -130,6 +131,7 @@ def _harmonised(facts: record.Facts) -> Harmonised:
         trailing_zeros_cut=facts.zeros_cut,
         line_freq_hz=facts.plan.line_freq_hz,
         line_freq_origin=facts.plan.line_freq_origin,
+        fingerprint=facts.tally.fingerprint,
     )
 
 

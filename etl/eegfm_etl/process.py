@@ -286,6 +286,7 @@ def _row(
         "target": job.target,
         "official_split": job.official_split,
         "blocks": done.blocks,
+        "fingerprint": done.fingerprint,
     }
 
 

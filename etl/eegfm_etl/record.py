@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eegfm_etl import quality
+from eegfm_etl import quality, ransac
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import SHORTEST_NOTCHED_S, Kernel, shortest_high_passed_s
 from eegfm_etl.measure import SourceFigures
@@ -118,6 +118,15 @@ def chain(facts: Facts) -> dict[str, Any]:
             "noisy_above": quality.NOISY_RATIO,
             "clipped_above": quality.CLIPPED_SHARE,
             "bad_share": quality.BAD_SHARE,
+            "ransac": {
+                "seed": ransac.SEED,
+                "samples": ransac.SAMPLES,
+                "share": ransac.SHARE,
+                "predicted_above": ransac.PREDICTED,
+                "bad_share": ransac.BAD_SHARE,
+                "window_s": ransac.WINDOW_S,
+                "judged": bool(np.isfinite(facts.tally.unpredicted).any()),
+            },
         },
         "quantise": {
             "type": "int16",
@@ -152,6 +161,9 @@ def _verdicts(facts: Facts) -> list[list[str]]:
     named = [
         [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
     ]
+    if facts.tally.unpredicted is not None:
+        for row in np.flatnonzero(facts.tally.unpredicted > ransac.BAD_SHARE):
+            named[row].append("not predicted by its surroundings (RANSAC)")
     for row, reason in quality.standing(facts.figures.blocks).items():
         named[row] = [reason]
     for row, twins in quality.twins(

@@ -11,7 +11,9 @@ from scipy import signal
 from eegfm_etl import quality
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import TYPE_BANDS, Kernel, filtered, shortest_high_passed_s
+from eegfm_etl.fingerprint import Landmarks
 from eegfm_etl.measure import SourceFigures
+from eegfm_etl.ransac import WINDOW_S, Covariances, unpredicted_share
 from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import SampleSource, Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
@@ -20,6 +22,7 @@ from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
+_LANDMARK_BAND_HZ = (1.0, 45.0)
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
 
 
@@ -64,6 +67,8 @@ class Tally:
     faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
     signal_file: SignalFile | None = None
+    unpredicted: np.ndarray | None = None  # (C,) share of windows in which RANSAC does not predict a channel
+    fingerprint: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, n_channels: int) -> "Tally":
@@ -110,21 +115,41 @@ def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, c
     positions = np.array([channel.position or (np.nan,) * 3 for channel in plan.stored])
     near = quality.neighbours(positions[plan.comparable])
     names = [channel.name for channel in plan.stored]
+    rows, rate_hz = plan.comparable, plan.profile.rate_hz
+    total_stored = sum(plan.ratio.stored(segment.samples) for segment in plan.segments)
+    covariances = Covariances(rows, round(WINDOW_S * rate_hz), total_stored)
+    landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
         first = 0
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
+            landmarks.begin_segment()
             frames = harmonised_frames(source, plan, index, figures.offsets_uv[index], chunk)
             for start, filtered_CN in enumerate(in_pieces(frames, plan.block, total)):
                 stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
-                judged = _judge(stored_CN, plan, figures, len(tally.blocks), near, tally)
+                uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
+                judged = _judge(uv_CN, plan, figures, len(tally.blocks), near, tally)
+                covariances.add(uv_CN)
+                landmarks.add(uv_CN[rows])
                 writer.write_block(stored_CN, judged.columns)
                 tally.blocks.append(
                     _block_row(judged, plan, segment.start_s + start * BLOCK_S, first, stored_CN)
                 )
                 first += stored_CN.shape[1]
         tally.signal_file = writer.close()
+    tally.fingerprint = landmarks.marks()
+    tally.unpredicted = _unpredicted(covariances, positions, tally, plan)
     return tally
+
+
+def _unpredicted(covariances: Covariances, positions_C3: np.ndarray, tally: Tally, plan: Plan) -> np.ndarray:
+    """Judge every channel by what the others, good by every other criterion, predict of it."""
+    rows = plan.comparable
+    total_s = sum(block["samples"] for block in tally.blocks) / plan.profile.rate_hz
+    usable = ~(tally.faulty_s[:, rows] > quality.BAD_SHARE * total_s).any(axis=0)
+    shares = np.full(len(plan.stored), np.nan)
+    shares[rows] = unpredicted_share(covariances.matrices, positions_C3[rows], usable)
+    return shares
 
 
 def harmonised_frames(
@@ -178,7 +203,7 @@ class _Judged:
 
 
 def _judge(
-    stored_CN: np.ndarray,
+    uv_CN: np.ndarray,
     plan: Plan,
     figures: SourceFigures,
     block: int,
@@ -187,7 +212,6 @@ def _judge(
 ) -> _Judged:
     """Judge a block on its source figures and its stored samples; short blocks only by the source."""
     source = figures.blocks[block]
-    uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
     psd_CF = spectrum(uv_CN, plan.profile.rate_hz)
     tally.spectrum.add(psd_CF)
     clipped_share = figures.clipped_share[block]
@@ -197,7 +221,7 @@ def _judge(
     if np.isfinite(psd_CF).any() and len(rows):
         correlation[rows] = quality.neighbour_correlation(uv_CN[rows], ~source.flat[rows], near)
     found = quality.faults(source, clipped_share, amplitude_uv, correlation, rows)
-    tally.faulty_s += found * (stored_CN.shape[1] / plan.profile.rate_hz)
+    tally.faulty_s += found * (uv_CN.shape[1] / plan.profile.rate_hz)
     bad = found.any(axis=0)
     columns = {
         "flat": source.flat,

@@ -24,7 +24,17 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("duckdb", "lake") from error
 
-VIEWS = ("datasets", "people", "recordings", "channels", "events", "blocks", "methodology", "failures")
+VIEWS = (
+    "datasets",
+    "people",
+    "recordings",
+    "channels",
+    "events",
+    "blocks",
+    "methodology",
+    "failures",
+    "duplicates",
+)
 MACROS = (
     ("windows(seconds, stride)", "every window of so many seconds, one each stride, never across a gap"),
     ("trials(pattern, before, after)", "a window around every event whose label fits, '*' for anything"),

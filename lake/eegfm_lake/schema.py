@@ -200,6 +200,7 @@ RECORDINGS = pa.schema(
         ("target", _F64),
         ("official_split", _TEXT),
         ("blocks", BLOCKS),
+        ("fingerprint", pa.list_(_I64)),  # landmarks of the signal: hash * 2^32 + stored time in 1/100 s
     ]
 )
 """One row a recording and profile; the key is (recording_id, profile)."""

@@ -84,7 +84,7 @@ def recover_potentials(x_DT: np.ndarray, anodes: Sequence[str], cathodes: Sequen
 
 
 def _pieces(edges: Sequence[tuple[int, int]], n_electrodes: int) -> np.ndarray:
-    """Number the connected pieces of a graph in the order of their first electrode."""
+    """Give each electrode the number of its connected piece, counted in the order of their first electrodes."""
     piece = np.arange(n_electrodes)
     for one, other in edges:
         low, high = sorted((piece[one], piece[other]))
