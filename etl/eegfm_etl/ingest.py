@@ -189,7 +189,12 @@ class Committer:
         """Take what became of a job (None: some seconds passed) and commit when it is time to."""
         if outcome is not None and outcome.row is not None:
             self._rows.append(outcome.row)
-            self.log.write("recording", path=outcome.job.rel, recording_id=outcome.job.recording_id)
+            self.log.write(
+                "recording",
+                path=outcome.job.rel,
+                recording_id=outcome.job.recording_id,
+                personal_fields_left_out=len(outcome.row["source"]["personal"]),
+            )
         elif outcome is not None and outcome.failure is not None:
             self._failed_rows.append(outcome.failure)
             self.log.write("failure", path=outcome.job.rel, reason=outcome.failure["reason"])

@@ -24,6 +24,7 @@ from eegfm_lake.storage import Storage
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_SPACE = os.strerror(errno.ENOSPC)
+_OLDEST_KEPT = 89.0
 _local = threading.local()
 
 
@@ -257,12 +258,12 @@ def _row(
         "run": job.run,
         "person": f"{stamp.namespace}/{person.id}" if stamp.namespace and person.id else None,
         "same_as": list(person.same_as),
-        "age": person.age,
+        "age": _age(person, schema.PROFILES[profile]),
         "sex": person.sex,
         "handedness": person.handedness,
         "diagnosis": person.diagnosis,
         "phenotype": None if person.phenotype is None else dict(person.phenotype),
-        "source": _source(path, job, stamp, header),
+        "source": _source(path, job, stamp, header, schema.PROFILES[profile]),
         "licence": stamp.licence,
         "citation": stamp.citation,
         "methodology": _methodology(job, header, done),
@@ -290,7 +291,16 @@ def _row(
     }
 
 
-def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[str, Any]:
+def _age(person: Person, profile: schema.Profile) -> float | None:
+    """Give the age that is stored: above 89 it can tell who somebody is (45 CFR 164.514(b)(2)(i)(C))."""
+    return profile.oldest if person.age is not None and person.age > _OLDEST_KEPT else person.age
+
+
+def _source(
+    path: Path, job: Job, stamp: Stamp, header: SourceHeader, profile: schema.Profile
+) -> dict[str, Any]:
+    capped = _age(job.person, profile) != job.person.age
+    notes = [f"an age above {_OLDEST_KEPT:g} is stored as {profile.oldest:g}"] if capped else []
     return {
         "path": job.rel,
         "sha256": provenance.sha256(path),
@@ -300,8 +310,8 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
         "start_time": None,
         "start_time_note": stamp.start_time_note,
         "parts": [*job.parts, *_below(path, job, header.parts)],
-        "notes": list(header.notes),
-        "personal": list(header.personal),
+        "notes": [*header.notes, *notes],
+        "personal": [*header.personal, *(["exact age"] if capped else [])],
     }
 
 
