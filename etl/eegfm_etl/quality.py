@@ -163,8 +163,8 @@ def standing(blocks: Sequence[SourceBlock]) -> dict[int, str]:
 def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list[int]]:
     """Find channels of one type that hold the same samples: row → rows of the others.
 
-    Channels are compared by the figures of all their blocks (median, extremes, samples near them), which no two
-    recorded channels have in common; those that never change are left to `standing`.
+    Channels are compared by the figures of all their blocks (median, extremes, samples near them, spectral ratios),
+    which no two recorded channels have in common; those that never change are left to `standing`.
 
     Parameters
     ----------
@@ -185,8 +185,18 @@ def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list
     for row, column in enumerate(np.ascontiguousarray(figures.T)):
         if row not in still:
             groups.setdefault((types[row], column.tobytes()), []).append(row)
-    same = [rows for rows in groups.values() if len(rows) > 1]
-    return {row: [other for other in rows if other != row] for rows in same for row in rows}
+    spectra = np.concatenate([[b.high_freq, *b.line_ratios] for b in blocks])
+    return {
+        row: others
+        for rows in groups.values()
+        for row in rows
+        if (others := [one for one in rows if one != row and _alike(spectra[:, one], spectra[:, row])])
+    }
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    # Two sines have one median and the same extremes; a transform's last digits depend on the row
+    return np.allclose(one, other, rtol=1e-4, equal_nan=True)
 
 
 def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:

@@ -18,12 +18,13 @@ COVERED = 0.6
 
 _FEWEST = 12
 _FAMILIES = (
-    (re.compile(r"^[A-H](?:[1-9]|[12]\d|3[0-2])$"), ("biosemi16", "biosemi32", "biosemi64", "biosemi128",
-                                                     "biosemi160", "biosemi256")),
+    (re.compile(r"^[A-H](?:[1-9]|[12]\d|3[0-2])$"), ("biosemi32", "biosemi64", "biosemi128", "biosemi160",
+                                                     "biosemi256")),
     (re.compile(r"^E(?:[1-9]\d?|1\d\d|2[0-4]\d|25[0-7])$"), ("GSN-HydroCel-32", "GSN-HydroCel-64_1.0",
      "GSN-HydroCel-65_1.0", "GSN-HydroCel-128", "GSN-HydroCel-129", "GSN-HydroCel-256", "GSN-HydroCel-257")),
 )  # fmt: skip
-# Plain numbers (EasyCap's M10 and M43) name no maker: such a cap must be declared.
+# Plain numbers (EasyCap's M10 and M43) name no maker, and A1 to A16 are the first sockets of every larger cap:
+# such a cap must be declared.
 
 
 @dataclass(frozen=True)
