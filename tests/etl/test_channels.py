@@ -180,7 +180,7 @@ def test_biosemis_sockets_of_small_caps_are_the_electrodes_that_the_maker_put_th
     sockets = list(caps.cap(cap))
     without_three = [*sockets[:2], *sockets[5:]]
     declared = plan_channels(
-        without_three, ["eeg"] * len(without_three), None, [256.0] * len(without_three), cap=cap
+        without_three, ["eeg"] * len(without_three), None, [160.0] * len(without_three), cap=cap
     )
     assert [one.name for one in declared] == [*expected[:2], *expected[5:]]
     if cap == "biosemi16":  # the first sockets of every larger cap are called the same
