@@ -6,10 +6,16 @@ import pytest
 from eegfm_etl.channels import plan_channels
 from eegfm_etl.filters import kernel_for, shortest_high_passed_s
 from eegfm_etl.harmonise import ArraySource, Segment, harmonise
+from eegfm_etl.ingest import ingest
+from eegfm_lake.cohort import freeze
+from eegfm_lake.errors import UsageError
+from eegfm_lake.lock import read_lock
 from eegfm_lake.schema import PROFILES
 from eegfm_lake.signals import SignalReader
 from eegfm_lake.storage import Storage
+from eegfm_lake.table import Lake
 from tests.etl.chain import noise
+from tests.etl.ingest_miniatures import write_corpus
 
 
 def gain_db(kind: str, profile: str, hz: float) -> float:
@@ -92,3 +98,24 @@ def test_samples_further_from_an_end_than_its_edge_do_not_depend_on_what_lies_be
     difference = np.abs(stored[0] - stored[1])
     assert difference[:, inner:].max() <= 0.2 + 1e-3  # two roundings
     assert difference[:, :inner].max() > 1
+
+
+def test_both_profiles_of_a_recording_stand_in_one_lake_and_a_cohort_takes_one(tmp_path):
+    write_corpus(tmp_path / "source", people=1, runs=(4,))
+    for profile in ("eeg200", "erp200"):
+        report = ingest(
+            tmp_path / "lake", "eegmmidb", source=tmp_path / "source", progress=False, profile=profile
+        )
+        assert (report.done, report.failed) == (1, 0)
+    lake = Lake.open(tmp_path / "lake")
+    rows = lake.recordings(["recording_id", "profile", "chain"]).to_pylist()
+    assert {row["profile"] for row in rows} == {"eeg200", "erp200"}
+    assert len({row["recording_id"] for row in rows}) == 1
+    assert all(row["chain"]["version"].startswith(row["profile"]) for row in rows)
+    everything = "SELECT recording_id, start, seconds FROM windows(4, 4)"
+    with pytest.raises(UsageError, match="never mixes two"):
+        freeze(lake, everything)
+    for profile in ("eeg200", "erp200"):
+        one = "SELECT recording_id, start, seconds, profile FROM windows(4, 4) WHERE profile = $profile"
+        frozen = freeze(lake, one, params={"profile": profile})
+        assert read_lock(frozen.path).meta["profile"] == profile
