@@ -82,6 +82,21 @@ def test_landmarks_do_not_depend_on_scale_or_the_channels_order_and_their_number
     assert all(0 <= mark < 2**63 for mark in marks[0])
 
 
+def test_landmarks_do_not_depend_on_how_much_is_looked_at_together(monkeypatch):
+    data = bursting(400, seed=3).astype(np.float32)
+    found = []
+    for together in (10**9, 3000):
+        monkeypatch.setattr("eegfm_etl.fingerprint._BUFFER", together)
+        landmarks = Landmarks(data.std(axis=1), 200.0)
+        for half in np.array_split(data, 2, axis=1):
+            landmarks.begin_segment()
+            for start in range(0, half.shape[1], 2000):
+                landmarks.add(half[:, start : start + 2000])
+        found.append(landmarks.marks())
+    assert len(found[0]) > 20
+    assert found[0] == found[1]
+
+
 def test_a_recording_without_activity_has_no_landmarks():
     landmarks = Landmarks(np.zeros(4), 200.0)
     landmarks.begin_segment()
