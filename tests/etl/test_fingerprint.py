@@ -85,7 +85,7 @@ def test_landmarks_do_not_depend_on_scale_or_the_channels_order_and_their_number
 def test_landmarks_do_not_depend_on_how_much_is_looked_at_together(monkeypatch):
     data = bursting(400, seed=3).astype(np.float32)
     found = []
-    for together in (10**9, 3000):
+    for together in (10**9, 2000):
         monkeypatch.setattr("eegfm_etl.fingerprint._BUFFER", together)
         landmarks = Landmarks(data.std(axis=1), 200.0)
         for half in np.array_split(data, 2, axis=1):

@@ -238,7 +238,7 @@ class Endless:
     n_samples: int
     n_channels: int = 4
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, rows=None) -> np.ndarray:
         times_s = np.arange(start, stop) / self.rate_hz
         frequencies = 3.0 + 4 * np.arange(self.n_channels)[:, None]
         return 50 * np.sin(2 * np.pi * frequencies * times_s) + 20 * np.sin(2 * np.pi * 0.01 * times_s)
