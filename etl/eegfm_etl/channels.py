@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eegfm_lake import electrodes
+from eegfm_etl.channel_types import STORED_TYPES, UNLABELLED, channel_types
+from eegfm_lake import caps, electrodes
+
+__all__ = ["MAX_ANGLE_DEG", "STORED_TYPES", "ChannelPlan", "plan_channels"]
 
 XYZ = tuple[float, float, float]
 
-STORED_TYPES = ("eeg", "eog", "ecg", "emg", "resp")
 MAX_ANGLE_DEG = 30.0
 """A measured position further than this from its name's template is refused."""
 
@@ -21,22 +23,10 @@ _WRONG_ORIGIN_M = 0.015  # measured heads differ from the template by less, a sp
 _MIN_FOR_SHIFT = 4
 _LONGEST_PAIR_M = 0.12  # the midpoint of a longer pair (both ears) lies inside the head
 
-_MNE_TYPES = {"respiration": "resp", "bio": "other", "misc": "other", "stim": "stim", "exci": "stim"}
-_LABEL_TYPES = (
-    (
-        "stim",
-        r"STATUS|STI ?\d*|TRIG.*|MARKERS?|MKR.*|EVENTS?( MARKER)?|EDF ANNOTATIONS|BDF ANNOTATIONS|PHOTIC.*",
-    ),
-    ("eog", r".*EOG.*|LOC|ROC|[LR]?OC|VEO[GUL]?|HEO[GLR]?|EYE.*"),
-    ("ecg", r".*(ECG|EKG).*"),
-    ("emg", r".*EMG.*|(SUB)?MENT.*|.*CHIN.*|R?LEG.*|LAT|RAT"),
-    ("resp", r"RESP.*|ABD.*|THOR.*|.*AIRFLOW.*|.*NASAL.*|CHEST|FLOW|.*EFFORT.*|PNG"),
-    ("other", r".*(SPO2|SAO2|PULSE|TEMP|GSR|EDA|ACC|GYRO|PLETH|SNORE|POSITION|BATTERY|COUNTER|ETCO2).*"),
-    ("other", r"\$.*|DC ?\d+|X\d+|BP\d+|BN\d+|AUX.*|HR|PPG|STIM.*|GND|PG\d|SP\d"),
-)
-_TYPE_PATTERNS = [(kind, re.compile(f"^(?:{pattern})$")) for kind, pattern in _LABEL_TYPES]
-_BIOSEMI = re.compile(r"^[A-H]([1-9]|[12]\d|3[0-2])$")
-_KIND_PREFIX = re.compile(r"^(EEG|EOG|ECG|EMG|RESP|POL)[\s_]+(?=\S)", re.IGNORECASE)
+_EARS = "ears"
+_SOCKET = re.compile(r"^[A-H](?:[1-9]|[12]\d|3[0-2])$")
+_OUR_SOCKET = re.compile(r"^([A-H]\d+)@([A-Z0-9]+)$")
+_KIND_PREFIX = re.compile(r"^(?:(?:EEG|EOG|ECG|EMG|RESP|POL)[\s_]+(?=\S))+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,6 +45,7 @@ class ChannelPlan:
     reasons: tuple[str, ...]
     anode: str | None  # both None where all channels are measured against the same electrode
     cathode: str | None
+    cap: str | None = None  # whose label it is, where that is no electrode's name
 
 
 def plan_channels(
@@ -63,6 +54,7 @@ def plan_channels(
     source_positions: Mapping[str, XYZ] | None,
     source_rates: Sequence[float],
     overrides: Mapping[str, str] | None = None,
+    cap: str | None = None,
 ) -> list[ChannelPlan]:
     """Decide name, type, position and region of every channel of a recording.
 
@@ -77,27 +69,44 @@ def plan_channels(
     source_rates : sequence of float
         Hz, per channel.
     overrides : mapping of str to str, optional
-        Source name → type, declared by the recipe or a sidecar; goes before everything else.
+        Source name → type, declared by the recipe or a sidecar; goes before what the file says. "eeg" does not
+        make EEG of a label that is a trigger, a movement, an ECG.
+    cap : str, optional
+        The cap that the labels belong to, one of `eegfm_lake.caps.caps`; None tells it by the labels.
 
     Returns
     -------
     list of ChannelPlan
         One per source channel, in the source's order.
     """
-    parts = _taken_apart(source_names)
-    types = _types(source_names, source_types, parts, source_positions or {}, overrides or {})
+    overrides = overrides or {}
+    parts, cap = _taken_apart(source_names, cap)
+    types = channel_types(
+        source_names,
+        source_types,
+        [one.electrode is not None for one in parts],
+        source_positions or {},
+        overrides,
+    )
+    types = [
+        _EARS if kind == "eeg" and part.of_ears else kind for kind, part in zip(types, parts, strict=True)
+    ]
     pairs = _pairs(parts, types)
-    names = _unique([_name(*row) for row in zip(source_names, parts, types, pairs, strict=True)])
+    names = _unique(
+        [_name(*row) for row in zip(source_names, parts, types, pairs, strict=True)], source_names
+    )
     measured, refusals = _trusted_positions(source_names, parts, pairs, types, source_positions or {})
     plans = []
     for index, (label, kind, (anode, cathode)) in enumerate(zip(source_names, types, pairs, strict=True)):
         stored = kind in STORED_TYPES
         reasons = [] if stored else [_why_dropped(kind, str(source_types[index]))]
+        if overrides.get(label, "").lower() == "eeg" and kind != "eeg":
+            reasons.append("declared EEG, which its label says it is not")
         xyz, origin = (None, "none")
         if kind == "eeg":
-            xyz, origin = _position(measured.get(label), parts[index][0], anode, cathode)
+            xyz, origin = _position(measured.get(label), parts[index], anode, cathode)
             reasons += [refusals[label]] if label in refusals else []
-            reasons += [f"repeats {parts[index][0]}"] if "#" in names[index] else []
+            reasons += [f"repeats {names[index].rsplit('#', 1)[0]}"] if "#" in names[index] else []
         plans.append(
             ChannelPlan(
                 source_index=index,
@@ -112,88 +121,98 @@ def plan_channels(
                 reasons=tuple(reasons),
                 anode=anode,
                 cathode=cathode,
+                cap=cap if parts[index].of_cap else None,
             )
         )
     return plans
 
 
-_Parts = tuple[str | None, str | None, str | None]  # as eegfm_lake.electrodes.derivation gives them
+@dataclass(frozen=True)
+class _Parts:
+    """A label taken apart."""
+
+    electrode: str | None  # canonical, or a cap's own name for it
+    cathode: str | None  # canonical
+    reference: str | None  # as written
+    template: XYZ | None = None
+    of_cap: bool = False
+
+    @property
+    def of_ears(self) -> bool:
+        """Whether it is one ear against the other: the reference itself, of no place on the scalp."""
+        return self.electrode in electrodes.EARS and self.cathode in electrodes.EARS
+
+
 _Pair = tuple[str | None, str | None]  # anode, cathode
 
 
-def _taken_apart(labels: Sequence[str]) -> list[_Parts]:
-    plain = [label.strip().upper() for label in labels]
+def _taken_apart(labels: Sequence[str], cap: str | None) -> tuple[list[_Parts], str | None]:
+    bare = [electrodes.without_decoration(label) for label in labels]
+    ours = {match[2] for label in bare if (match := _OUR_SOCKET.match(label))}
+    known = {name.upper(): name for name in caps.caps()}
+    cap = cap or next((known[name] for name in sorted(ours & known.keys())), None) or caps.recognised(bare)
+    own = caps.cap(cap) if cap else {}
     # BioSemi numbers its sockets A1 … H32: there A1 is no earlobe and C3 no central electrode
-    sockets = any(re.fullmatch(r"A([3-9]|[12]\d|3[0-2])", label) for label in plain)
-    return [
-        (None, None, None) if sockets and _BIOSEMI.match(text) else electrodes.derivation(label)
-        for label, text in zip(labels, plain, strict=True)
-    ]
-
-
-def _types(
-    labels: Sequence[str],
-    source_types: Sequence[str],
-    parts: Sequence[_Parts],
-    measured: Mapping[str, XYZ],
-    overrides: Mapping[str, str],
-) -> list[str]:
-    types: list[str | None] = []
-    for label, source_type, (electrode, _, _) in zip(labels, source_types, parts, strict=True):
-        declared = overrides.get(label, source_type).lower()
-        declared = _MNE_TYPES.get(declared, declared)
-        if declared != "eeg" or label in overrides or electrode is not None:
-            types.append(declared)
+    sockets = cap is None and any(re.fullmatch(r"A([3-9]|[12]\d|3[0-2])", label) for label in bare)
+    parts = []
+    for label, text in zip(labels, bare, strict=True):
+        text = match[1] if (match := _OUR_SOCKET.match(text)) else text
+        if cap is not None and text in own:
+            name, place = own[text].name, own[text].position
+            unnamed = f"{text}@{cap}" if cap.startswith("biosemi") else text
+            parts.append(_Parts(name or unnamed, None, None, place, of_cap=True))
+        elif (sockets or match) and _SOCKET.match(text):
+            parts.append(_Parts(f"{text}@socket", None, None))
         else:
-            types.append(_type_of_label(label) or ("eeg" if label in measured else None))
-    unnamed = sum(kind is None for kind in types)
-    named = sum(kind == "eeg" for kind in types)
-    # Numbered caps (E1 …, 1 …) are EEG; a stranger or two among named electrodes are not
-    return [kind or ("eeg" if unnamed > named else "unlabelled") for kind in types]
-
-
-def _type_of_label(label: str) -> str | None:
-    text = label.strip(" .").upper().removeprefix("POL ")
-    if text.startswith("EEG"):
-        return "eeg"
-    return next((kind for kind, pattern in _TYPE_PATTERNS if pattern.match(text)), None)
+            parts.append(_Parts(*electrodes.derivation(label)))
+    return parts, cap
 
 
 def _why_dropped(kind: str, source_type: str) -> str:
     if kind == "stim":
         return "trigger channel: no signal"
-    if kind == "unlabelled":
+    if kind == _EARS:
+        return "one ear against the other: no EEG of the scalp"
+    if kind == UNLABELLED:
         return "label is no electrode, and others of this recording are"
     return "no biosignal that is stored" + (f" ({source_type})" if source_type != "eeg" else "")
 
 
 def _pairs(parts: Sequence[_Parts], types: Sequence[str]) -> list[_Pair]:
     """Anode and cathode of each channel; none where all electrodes share one reference."""
-    eeg = [part for part, kind in zip(parts, types, strict=True) if kind == "eeg" and part[0] is not None]
-    references = {reference for _, _, reference in eeg}
+    eeg = [
+        part for part, kind in zip(parts, types, strict=True) if kind == "eeg" and part.electrode is not None
+    ]
+    references = {part.reference for part in eeg}
     if len(references) == 1 and len(eeg) > 1:
         return [(None, None)] * len(parts)
     return [
-        (electrode, cathode) if kind == "eeg" and electrode and cathode else (None, None)
-        for (electrode, cathode, _), kind in zip(parts, types, strict=True)
+        (part.electrode, part.cathode) if kind == "eeg" and part.electrode and part.cathode else (None, None)
+        for part, kind in zip(parts, types, strict=True)
     ]
 
 
 def _name(label: str, parts: _Parts, kind: str, pair: _Pair) -> str:
-    electrode, cathode, _ = parts
-    if kind == "eeg" and electrode is not None:
+    if kind == "eeg" and parts.electrode is not None:
         apart = pair[0] is not None and electrodes.canonical(label) is None
-        return f"{electrode}-{cathode}" if apart else electrode
+        return f"{parts.electrode}-{parts.cathode}" if apart else parts.electrode
     plain = label.strip(" .")
-    return _KIND_PREFIX.sub("", plain) or plain or "unnamed"
+    return _KIND_PREFIX.sub("", plain).strip(" .") or plain or "unnamed"
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    seen: Counter[str] = Counter()
-    unique = []
-    for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+def _unique(names: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Add numbers to what several channels are called; the source's order does not matter."""
+    unique, taken = list(names), set(names)
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
+        rows = [row for row, other in enumerate(names) if other == name]
+        rows.sort(key=lambda row: (labels[row] != name, labels[row], row))
+        number = 1
+        for row in rows[1:]:
+            number += 1
+            while f"{name}#{number}" in taken:
+                number += 1
+            unique[row] = f"{name}#{number}"
+            taken.add(unique[row])
     return unique
 
 
@@ -231,52 +250,59 @@ def _trusted_positions(
     return {label: xyz for label, xyz in found.items() if label not in wrong}, refusals
 
 
-def _referential(labels: Sequence[str], parts: Sequence[_Parts], pairs: Sequence[_Pair]) -> dict[str, str]:
+def _referential(labels: Sequence[str], parts: Sequence[_Parts], pairs: Sequence[_Pair]) -> dict[str, XYZ]:
+    """Give the template position of every label that names one electrode."""
     return {
-        label: electrode
-        for label, (electrode, _, _), (anode, _) in zip(labels, parts, pairs, strict=True)
-        if electrode is not None and anode is None
+        label: _template(part)
+        for label, part, (anode, _) in zip(labels, parts, pairs, strict=True)
+        if anode is None and _template(part) is not None
     }
 
 
 def _in_head_frame(
-    found: dict[str, np.ndarray], names: Mapping[str, str]
+    found: dict[str, np.ndarray], templates: Mapping[str, XYZ]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Move positions whose origin is the sphere's centre (formats without fiducials) to MNE's head frame."""
-    known = [label for label in found if label in names]
+    known = [label for label in found if label in templates]
     if len(known) < _MIN_FOR_SHIFT:
         return found, np.zeros(3)
-    template = electrodes.positions([names[label] for label in known])
+    template = np.array([templates[label] for label in known])
     shift = np.median(np.array([found[label] for label in known]) - template, axis=0)
     if np.linalg.norm(shift) < _WRONG_ORIGIN_M:
         return found, shift
     return {label: xyz - shift for label, xyz in found.items()}, np.zeros(3)
 
 
-def _angles(found: Mapping[str, np.ndarray], names: Mapping[str, str], shift: np.ndarray) -> dict[str, float]:
+def _angles(
+    found: Mapping[str, np.ndarray], templates: Mapping[str, XYZ], shift: np.ndarray
+) -> dict[str, float]:
     """Angle in degrees between a measured position and its template, seen from the head's centre."""
-    known = [label for label in found if label in names]
+    known = [label for label in found if label in templates]
     if not known:
         return {}
     one = np.array([found[label] for label in known]) - shift - _HEAD_CENTRE_M
-    other = electrodes.positions([names[label] for label in known]) - _HEAD_CENTRE_M
+    other = np.array([templates[label] for label in known]) - _HEAD_CENTRE_M
     cosine = (one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1) + 1e-12)
     degrees = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
     return dict(zip(known, degrees.tolist(), strict=True))
 
 
 def _position(
-    measured: np.ndarray | None, electrode: str | None, anode: str | None, cathode: str | None
+    measured: np.ndarray | None, parts: _Parts, anode: str | None, cathode: str | None
 ) -> tuple[XYZ | None, str]:
-    if anode is not None and cathode is not None:
+    if anode is not None and cathode is not None and cathode not in electrodes.EARS:
         one, other = electrodes.positions([anode, cathode])
         if np.linalg.norm(one - other) > _LONGEST_PAIR_M:
             return None, "none"
         return _xyz((one + other) / 2), "midpoint"
     if measured is not None:
         return _xyz(measured), "file"
-    template = electrodes.position(electrode) if electrode else None
+    template = _template(parts)
     return (template, "template") if template else (None, "none")
+
+
+def _template(parts: _Parts) -> XYZ | None:
+    return parts.template or (electrodes.position(parts.electrode) if parts.electrode else None)
 
 
 def _xyz(position: np.ndarray) -> XYZ:

@@ -18,8 +18,7 @@ TYPE_BANDS: dict[str, tuple[float | None, float | None]] = {
 }
 NO_NOTCH = ("resp",)
 
-SHORTEST_HIGH_PASSED_S = 33.0
-"""Three high-pass kernels; a shorter segment is detrended instead."""
+_KERNEL_CYCLES = 3.3  # length of MNE's Hamming high-pass, whose transition band is as wide as its edge
 
 SHORTEST_NOTCHED_S = 20.0
 """Three notch kernels; a shorter segment is not notched."""
@@ -50,6 +49,11 @@ def wanted_band(kind: str, profile: Profile) -> tuple[float | None, float]:
     return low, high or profile.low_pass_hz
 
 
+def shortest_high_passed_s(profile: Profile) -> float:
+    """Three high-pass kernels (33 s at 0.3 Hz, 99 s at 0.1 Hz); a shorter segment is detrended instead."""
+    return 3 * _KERNEL_CYCLES / profile.high_pass_hz
+
+
 def kernel_for(
     kind: str,
     profile: Profile,
@@ -70,7 +74,7 @@ def kernel_for(
     source_nyquist_hz : float
         Half the channel's own sampling rate.
     segment_s : float
-        Length of the segment: a short one gets no high-pass (under 33 s) and no notch (under 20 s).
+        Length of the segment: a short one gets no high-pass (`shortest_high_passed_s`) and no notch (under 20 s).
 
     Returns
     -------
@@ -82,9 +86,10 @@ def kernel_for(
     if line_freq_hz and kind not in NO_NOTCH and segment_s >= SHORTEST_NOTCHED_S:
         top = min(profile.low_pass_hz, source_nyquist_hz - 2 * _NOTCH_TRANSITION_HZ)
         notches = tuple(float(f) for f in np.arange(line_freq_hz, top, line_freq_hz))
+    long = segment_s >= shortest_high_passed_s(profile) - 1e-9
     return _designed(
         profile.rate_hz,
-        low if low is not None and low < source_nyquist_hz and segment_s >= SHORTEST_HIGH_PASSED_S else None,
+        low if low is not None and low < source_nyquist_hz and long else None,
         high if high < source_nyquist_hz else None,
         notches,
     )

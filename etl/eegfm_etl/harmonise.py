@@ -53,6 +53,7 @@ class Harmonised:
     trailing_zeros_cut: int  # samples of the fastest stored channel
     line_freq_hz: float | None
     line_freq_origin: str | None  # None: unknown, so nothing was notched
+    fingerprint: list[int]
 
 
 def harmonise(
@@ -138,6 +139,7 @@ def _harmonised(facts: record.Facts) -> Harmonised:
         trailing_zeros_cut=facts.zeros_cut,
         line_freq_hz=facts.plan.line_freq_hz,
         line_freq_origin=facts.plan.line_freq_origin,
+        fingerprint=facts.tally.fingerprint,
     )
 
 

@@ -216,6 +216,7 @@ class Committer:
                 bytes=outcome.row["source"]["bytes"],
                 **outcome.effort.facts(),
                 warnings=warnings_of(outcome.row),
+                personal_fields_left_out=len(outcome.row["source"]["personal"]),
             )
         elif outcome is not None and outcome.failure is not None:
             self._failed_rows.append(outcome.failure)

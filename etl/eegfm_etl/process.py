@@ -11,20 +11,21 @@ from typing import Any
 
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
-from eegfm_etl.edf import unit_factor
 from eegfm_etl.effort import Effort
 from eegfm_etl.events import Event, in_order, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
+from eegfm_etl.units import check, doubtful, settle
 from eegfm_etl.workplace import check_sight, scratch_folder, source_root
-from eegfm_lake import schema
+from eegfm_lake import caps, schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
 from eegfm_lake.storage import Storage
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_SPACE = os.strerror(errno.ENOSPC)
+_OLDEST_KEPT = 89.0
 _local = threading.local()
 
 
@@ -128,12 +129,13 @@ def process_file(
         source = reader.open(path, job.ask)
         header = source.header
     job = by_file_names(job, header.names)
-    channels = _channels(header, job)
+    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     line_freq_hz, line_freq_origin = _line_freq(header, job)
     with effort.step("harmonise"):
+        settled = settle(source, _channels(header, job), units, path.name)
         done = harmonise(
-            source,
-            channels,
+            settled.source,
+            settled.channels,
             profile=schema.PROFILES[profile],
             segments=[Segment(*segment) for segment in header.segments],
             line_freq_hz=line_freq_hz,
@@ -141,6 +143,9 @@ def process_file(
             hardware_band=header.hardware_band or job.hardware_band,
             out=out_dir / "signal.parquet",
         )
+    check(done.blocks, done.spectrum["before_uv2_hz"], units, path.name)
+    done = replace(done, channels=doubtful(done.channels, dict(zip(header.names, units, strict=True))))
+    header = replace(header, notes=(*header.notes, *settled.notes))
     with effort.step("describe"):  # hashing the source is most of it
         return _row(path, job, stamp, profile, header, done), done.signal_file
 
@@ -238,24 +243,13 @@ def _reader() -> ReaderProcess:
 
 
 def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
-    planned = _planned(header, job)
-    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     faults = dict(header.faults)
     channels = [
-        _marked(
-            _without_unknown_unit(one, units[one.source_index]),
-            faults.get(one.source_index, job.bad.get(one.source_name)),
-        )
-        for one in planned
+        _marked(one, faults.get(one.source_index, job.bad.get(one.source_name)))
+        for one in _planned(header, job)
     ]
     if any(one.type == "eeg" and one.status != "dropped" for one in channels):
         return channels
-    if any(one.type == "eeg" and one.status != "dropped" for one in planned):
-        found = ", ".join(sorted({repr(unit) for unit in units}))
-        raise SourceError(
-            "units",
-            f"{job.path.name}: no EEG channel has a unit of voltage (found {found}); correct the header",
-        )
     raise SourceError(
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
@@ -276,8 +270,15 @@ def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:
     now = dict(zip(header.names, names, strict=True))
     positions = {now.get(own, own): xyz for own, xyz in {**header.positions, **job.positions}.items()}
     overrides = {now.get(own, own): kind for own, kind in job.overrides.items()}
-    planned = plan_channels(names, header.types, positions, header.rates, overrides)
+    planned = plan_channels(names, header.types, positions, header.rates, overrides, _cap(header, job))
     return [replace(one, source_name=header.names[one.source_index]) for one in planned]
+
+
+def _cap(header: SourceHeader, job: Job) -> str | None:
+    """Name the cap that the recipe or the file declares, where its electrodes are known by their numbers."""
+    said = [value for covariate, value, _ in job.methodology if covariate == "cap"]
+    said += [value for covariate, value in header.recorded if covariate == "cap"]
+    return next((value for value in said if value in caps.caps()), None)
 
 
 def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
@@ -285,14 +286,6 @@ def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
     if reason is None or channel.status == "dropped":
         return channel
     return replace(channel, status="bad", reasons=(*channel.reasons, reason))
-
-
-def _without_unknown_unit(channel: ChannelPlan, unit: str | None) -> ChannelPlan:
-    """Drop a channel whose header names no voltage: taken for volts it would be wrong by a million."""
-    if unit is None or channel.status == "dropped" or unit_factor(unit, channel.source_name) is not None:
-        return channel
-    said = f"its unit is {unit!r}, no voltage" if unit else "the header gives no unit"
-    return replace(channel, status="dropped", reasons=(*channel.reasons, said))
 
 
 def _line_freq(header: SourceHeader, job: Job) -> tuple[float | None, str | None]:
@@ -314,12 +307,12 @@ def _row(
         "run": job.run,
         "person": f"{stamp.namespace}/{person.id}" if stamp.namespace and person.id else None,
         "same_as": list(person.same_as),
-        "age": person.age,
+        "age": _age(person, schema.PROFILES[profile]),
         "sex": person.sex,
         "handedness": person.handedness,
         "diagnosis": person.diagnosis,
         "phenotype": None if person.phenotype is None else dict(person.phenotype),
-        "source": _source(path, job, stamp, header),
+        "source": _source(path, job, stamp, header, schema.PROFILES[profile]),
         "licence": stamp.licence,
         "citation": stamp.citation,
         "methodology": _methodology(job, header, done),
@@ -343,10 +336,20 @@ def _row(
         "target": job.target,
         "official_split": job.official_split,
         "blocks": done.blocks,
+        "fingerprint": done.fingerprint,
     }
 
 
-def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[str, Any]:
+def _age(person: Person, profile: schema.Profile) -> float | None:
+    """Give the age that is stored: above 89 it can tell who somebody is (45 CFR 164.514(b)(2)(i)(C))."""
+    return profile.oldest if person.age is not None and person.age > _OLDEST_KEPT else person.age
+
+
+def _source(
+    path: Path, job: Job, stamp: Stamp, header: SourceHeader, profile: schema.Profile
+) -> dict[str, Any]:
+    capped = _age(job.person, profile) != job.person.age
+    notes = [f"an age above {_OLDEST_KEPT:g} is stored as {profile.oldest:g}"] if capped else []
     return {
         "path": job.rel,
         "sha256": provenance.sha256(path),
@@ -356,8 +359,8 @@ def _source(path: Path, job: Job, stamp: Stamp, header: SourceHeader) -> dict[st
         "start_time": None,
         "start_time_note": stamp.start_time_note,
         "parts": _parts(job, [Path(part) for part in header.parts]),
-        "notes": list(header.notes),
-        "personal": list(header.personal),
+        "notes": [*header.notes, *notes],
+        "personal": [*header.personal, *(["exact age"] if capped else [])],
     }
 
 

@@ -150,6 +150,62 @@ def clipped_shares(blocks: Sequence[SourceBlock]) -> np.ndarray:
     return shares
 
 
+def standing(blocks: Sequence[SourceBlock]) -> dict[int, str]:
+    """Find channels that never change: row → "all zero" or "constant".
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+        All blocks of the recording.
+
+    Returns
+    -------
+    dict of int to str
+    """
+    lows, highs = np.array([b.low for b in blocks]), np.array([b.high for b in blocks])
+    same = (lows.min(axis=0) == highs.max(axis=0)) & ~np.any([b.broken for b in blocks], axis=0)
+    return {int(row): "constant" if lows[0, row] else "all zero" for row in np.flatnonzero(same)}
+
+
+def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list[int]]:
+    """Find channels of one type that hold the same samples: row → rows of the others.
+
+    Channels are compared by the figures of all their blocks (median, extremes, samples near them, spectral ratios),
+    which no two recorded channels have in common; those that never change are left to `standing`.
+
+    Parameters
+    ----------
+    blocks : sequence of SourceBlock
+        All blocks of the recording.
+    types : sequence of str
+        Type of each channel.
+
+    Returns
+    -------
+    dict of int to list of int
+    """
+    figures = np.concatenate(
+        [np.concatenate([[b.middle, b.low, b.high], b.at, b.close]) for b in blocks], dtype=np.float64
+    )
+    still = standing(blocks)
+    groups: dict[tuple[str, bytes], list[int]] = {}
+    for row, column in enumerate(np.ascontiguousarray(figures.T)):
+        if row not in still:
+            groups.setdefault((types[row], column.tobytes()), []).append(row)
+    spectra = np.concatenate([[b.high_freq, *b.line_ratios] for b in blocks])
+    return {
+        row: others
+        for rows in groups.values()
+        for row in rows
+        if (others := [one for one in rows if one != row and _alike(spectra[:, one], spectra[:, row])])
+    }
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    # Two sines have one median and the same extremes; a transform's last digits depend on the row
+    return np.allclose(one, other, rtol=1e-4, equal_nan=True)
+
+
 def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
     """List the four nearest electrodes of each; all others where a position is unknown.
 

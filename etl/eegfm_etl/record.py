@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from eegfm_etl import quality
+from eegfm_etl import quality, ransac
 from eegfm_etl.channels import ChannelPlan
-from eegfm_etl.filters import NO_NOTCH, SHORTEST_HIGH_PASSED_S, SHORTEST_NOTCHED_S, Kernel, wanted_band
+from eegfm_etl.filters import NO_NOTCH, SHORTEST_NOTCHED_S, Kernel, shortest_high_passed_s, wanted_band
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import PASSBAND
 from eegfm_etl.spectra import FREQS_HZ
 from eegfm_etl.store import Plan, Tally, median_or_none
 from eegfm_etl.strands import Strand
+from eegfm_etl.units import PLAUSIBLE_UV, POSSIBLE_UV
 from eegfm_lake import electrodes
 from eegfm_lake.schema import BLOCK_S
 
@@ -22,9 +23,6 @@ VERSION = "1"
 """Raised whenever the same source would be stored differently."""
 
 _DRIFT_SAMPLES = 0.1  # stored ones: less is not worth a word
-
-PLAUSIBLE_UV = (0.5, 300.0)
-"""Physiological range of the median EEG channel's robust standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,23 @@ class Facts:
 def segment_rows(facts: Facts) -> list[dict[str, Any]]:
     """Shape the stored segments like schema.SEGMENTS."""
     plan, rows, sample, block = facts.plan, [], 0, 0
-    for segment in plan.segments:
+    for segment, kernels in zip(plan.segments, plan.kernels, strict=True):
         samples = plan.ratio.stored(segment.samples)
         rows.append(
             {"start_s": segment.start_s, "first_sample": sample, "samples": samples, "first_block": block}
+            | _edges([kernels[row] for row in plan.eeg], plan.profile.rate_hz)
         )
         sample, block = sample + samples, block - (-samples // plan.block)
     return rows
+
+
+def _edges(kernels: Sequence[Kernel], rate_hz: float) -> dict[str, Any]:
+    """Say how far into a segment its ends reach, and which filters it was too short for."""
+    return {
+        "edge_s": max((kernel.half for kernel in kernels), default=0) / rate_hz,
+        "high_passed": any(kernel.high_pass_hz is not None for kernel in kernels),
+        "notched": any(kernel.notches_hz for kernel in kernels),
+    }
 
 
 def channel_rows(facts: Facts) -> list[dict[str, Any]]:
@@ -88,12 +96,15 @@ def chain(facts: Facts) -> dict[str, Any]:
         "channels": {
             "electrodes_version": electrodes.VERSION,
             "template": electrodes.TEMPLATE,
+            "cap": next((channel.cap for channel in facts.channels if channel.cap), None),
             "stored": len(plan.stored),
             "left_out": len(facts.channels) - len(plan.stored),
         },
         "units": {
             "amplitude_uv": amplitude_uv,
             "plausible": amplitude_uv is not None and low <= amplitude_uv <= high,
+            "plausible_uv": PLAUSIBLE_UV,
+            "refused_outside_uv": POSSIBLE_UV,
         },
         "line_frequency": {"hz": plan.line_freq_hz, "origin": plan.line_freq_origin or "unknown"},
         "source_quality": {"block_s": BLOCK_S},
@@ -111,6 +122,15 @@ def chain(facts: Facts) -> dict[str, Any]:
             "noisy_above": quality.NOISY_RATIO,
             "clipped_above": quality.CLIPPED_SHARE,
             "bad_share": quality.BAD_SHARE,
+            "ransac": {
+                "seed": ransac.SEED,
+                "samples": ransac.SAMPLES,
+                "share": ransac.SHARE,
+                "predicted_above": ransac.PREDICTED,
+                "bad_share": ransac.BAD_SHARE,
+                "window_s": ransac.WINDOW_S,
+                "judged": bool(np.isfinite(facts.tally.unpredicted).any()),
+            },
         },
         "quantise": {
             "type": "int16",
@@ -142,9 +162,19 @@ def _verdicts(facts: Facts) -> list[list[str]]:
     """Why each stored channel is bad: the faults of more than a third of its time."""
     total_s = sum(block["samples"] for block in facts.tally.blocks) / facts.plan.profile.rate_hz
     bad = facts.tally.faulty_s > quality.BAD_SHARE * total_s
-    return [
+    named = [
         [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
     ]
+    if facts.tally.unpredicted is not None:
+        for row in np.flatnonzero(facts.tally.unpredicted > ransac.BAD_SHARE):
+            named[row].append("not predicted by its surroundings (RANSAC)")
+    for row, reason in quality.standing(facts.figures.blocks).items():
+        named[row] = [reason]
+    for row, twins in quality.twins(
+        facts.figures.blocks, [channel.type for channel in facts.plan.stored]
+    ).items():
+        named[row].append(f"holds the samples of {', '.join(facts.plan.stored[twin].name for twin in twins)}")
+    return named
 
 
 def _band(
@@ -196,11 +226,12 @@ def _filter_params(plan: Plan) -> dict[str, Any]:
             "half_kernel_s": kernel.half / plan.profile.rate_hz,
         }
     seconds = [segment.samples / plan.rate_hz for segment in plan.segments]
+    shortest_s = shortest_high_passed_s(plan.profile)
     return {
         "design": "mne firwin, Hamming, zero phase, merged",
         "types": types,
         "left_out": _left_out(plan),
-        "detrended_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_HIGH_PASSED_S],
+        "detrended_segments": [i for i, length in enumerate(seconds) if length < shortest_s - 1e-9],
         "not_notched_segments": [i for i, length in enumerate(seconds) if length < SHORTEST_NOTCHED_S],
     }
 

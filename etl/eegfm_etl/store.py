@@ -10,8 +10,10 @@ from scipy import signal
 
 from eegfm_etl import quality
 from eegfm_etl.channels import ChannelPlan
-from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, TYPE_BANDS, Kernel, filtered
+from eegfm_etl.filters import TYPE_BANDS, Kernel, filtered, shortest_high_passed_s
+from eegfm_etl.fingerprint import Landmarks
 from eegfm_etl.measure import SourceFigures
+from eegfm_etl.ransac import WINDOW_S, Covariances, unpredicted_share
 from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
@@ -22,6 +24,7 @@ from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
+_LANDMARK_BAND_HZ = (1.0, 45.0)
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
 _BLOCKS_HELD = 32
 _THINNING = 4  # every fourth stored sample is counted there
@@ -82,6 +85,8 @@ class Tally:
     held: list[np.ndarray] = field(default_factory=list)  # not counted yet
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
     signal_file: SignalFile | None = None
+    unpredicted: np.ndarray | None = None  # (C,) share of windows in which RANSAC does not predict a channel
+    fingerprint: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, n_channels: int) -> "Tally":
@@ -145,20 +150,40 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     positions = np.array([channel.position or (np.nan,) * 3 for channel in plan.stored])
     near = quality.neighbours(positions[plan.comparable])
     names = [channel.name for channel in plan.stored]
+    rows, rate_hz = plan.comparable, plan.profile.rate_hz
+    total_stored = sum(plan.ratio.stored(segment.samples) for segment in plan.segments)
+    covariances = Covariances(rows, round(WINDOW_S * rate_hz), total_stored)
+    landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
         first = 0
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
+            landmarks.begin_segment()
             for start, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
                 stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
-                judged = _judge(stored_CN, plan, figures, len(tally.blocks), near, tally)
+                uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
+                judged = _judge(uv_CN, plan, figures, len(tally.blocks), near, tally)
+                covariances.add(uv_CN)
+                landmarks.add(uv_CN[rows])
                 writer.write_block(stored_CN, judged.columns)
                 tally.blocks.append(
                     _block_row(judged, plan, segment.start_s + start * BLOCK_S, first, stored_CN)
                 )
                 first += stored_CN.shape[1]
         tally.signal_file = writer.close()
+    tally.fingerprint = landmarks.marks()
+    tally.unpredicted = _unpredicted(covariances, positions, tally, plan)
     return tally
+
+
+def _unpredicted(covariances: Covariances, positions_C3: np.ndarray, tally: Tally, plan: Plan) -> np.ndarray:
+    """Judge every channel by what the others, good by every other criterion, predict of it."""
+    rows = plan.comparable
+    total_s = sum(block["samples"] for block in tally.blocks) / plan.profile.rate_hz
+    usable = ~(tally.faulty_s[:, rows] > quality.BAD_SHARE * total_s).any(axis=0)
+    shares = np.full(len(plan.stored), np.nan)
+    shares[rows] = unpredicted_share(covariances.matrices, positions_C3[rows], usable)
+    return shares
 
 
 def _blocks(plan: Plan, index: int, offset_uv: np.ndarray, total: int) -> Iterator[np.ndarray]:
@@ -183,7 +208,8 @@ def _harmonised(
     """Resample and filter one segment; a short one is detrended where it would have been high-passed."""
     segment, kernels = strand.segments[index], [plan.kernels[index][row] for row in strand.rows]
     centred = _centred(chunks(strand.source, segment, strand.chunk), offset_uv)
-    long = plan.segments[index].samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz
+    segment_s = plan.segments[index].samples / plan.rate_hz
+    long = segment_s >= shortest_high_passed_s(plan.profile) - 1e-9
     if long:
         frames: Frames = transformed(centred, strand.ratio, kernels, segment.samples)
     else:
@@ -229,7 +255,7 @@ class _Judged:
 
 
 def _judge(
-    stored_CN: np.ndarray,
+    uv_CN: np.ndarray,
     plan: Plan,
     figures: SourceFigures,
     block: int,
@@ -238,7 +264,6 @@ def _judge(
 ) -> _Judged:
     """Judge a block on its source figures and its stored samples; short blocks only by the source."""
     source = figures.blocks[block]
-    uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
     psd_CF = spectrum(uv_CN, plan.profile.rate_hz)
     tally.spectrum.add(psd_CF)
     clipped_share = figures.clipped_share[block]
@@ -248,7 +273,7 @@ def _judge(
     if np.isfinite(psd_CF).any() and len(rows):
         correlation[rows] = quality.neighbour_correlation(uv_CN[rows], ~source.flat[rows], near)
     found = quality.faults(source, clipped_share, amplitude_uv, correlation, rows)
-    tally.faulty_s += found * (stored_CN.shape[1] / plan.profile.rate_hz)
+    tally.faulty_s += found * (uv_CN.shape[1] / plan.profile.rate_hz)
     bad = found.any(axis=0)
     columns = {
         "flat": source.flat,

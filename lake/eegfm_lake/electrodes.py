@@ -1,7 +1,8 @@
 """Electrodes by name: canonical 10-20, 10-10 and 10-05 names, template positions, scalp regions.
 
 Positions are metres in MNE's head frame (x to the right ear, y to the nasion, z up). The template,
-``electrodes.csv``, is MNE's ``colin27_1005`` montage; ``eegfm_etl.electrode_template`` wrote it.
+``electrodes.csv``, is MNE's ``colin27_1005`` montage; ``eegfm_etl.electrode_template`` wrote it. ``aliases.csv``
+holds other names of the same places. Caps whose electrodes have numbers are `eegfm_lake.caps`.
 """
 
 import csv
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 2
-"""Raised whenever a name, a position or a region's border changes."""
+VERSION = 3
+"""Raised whenever a name, an alias, a cap, a position or a region's border changes."""
 
 TEMPLATE = "colin27_1005"
 """MNE's name of the montage that the positions come from."""
@@ -23,19 +24,21 @@ LOBES = ("frontal", "sensorimotor", "temporal", "parietal", "occipital")
 SIDES = ("left", "midline", "right")
 UNKNOWN = "unknown"
 
+EARS = frozenset({"A1", "A2", "M1", "M2"})
+"""Earlobes and mastoids: against one of them a channel is referred, not bipolar."""
+
 REGIONS: tuple[str, ...] = (*(f"{lobe}_{side}" for lobe in LOBES for side in SIDES), UNKNOWN)
 """Names of the regions; the index is the code that `regions` returns, the last one means unknown."""
 
 MIDLINE_M = 0.008
 """Half the width of the midline band: outside are the 10-05 neighbours (C1h at 15 mm), inside is every z."""
 
-_RENAMED = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}  # 10-20 of 1958 → 10-10
-_EARS = frozenset({"A1", "A2", "M1", "M2"})
-_PREFIX = re.compile(r"^(?:EEG|POL|CHAN|CH)(?:[\s_:\-]+|(?=[A-Z]))")
-_REFERENCE = re.compile(
-    r"^\(?(?:REF\d*|LER?|AR|AVG|AVE?|CAR|COM|CM|CMS|NOSE|LINKED|[AM][12](?:[+&/]?[AM][12])?)\)?(?:/2)?$"
-)
-_MNE_DUPLICATE = re.compile(r"-\d+$")
+_PREFIX = re.compile(r"^(?:EEG|POL|CHANNEL|CHAN|CH)(?:[\s_:\-]+|(?=[A-Z]))")
+_REFERENCES = r"REF\d*|LER?|AR|AVG|AVE?|CAR|COM|CM|CMS|NOSE|LINKED|[AM][12](?:[+&/]?[AM][12])?"
+_REFERENCE = re.compile(rf"^\(?(?:{_REFERENCES})\)?(?:/2)?$")
+_UNSEPARATED = re.compile(rf"^(.+?)_?(\(?(?:{_REFERENCES})\)?(?:/2)?)$")  # C4A1, FP1_REF
+_UNIT = re.compile(r"[\[(] ?[UMNµΜ]?V ?[\])]$")  # capital µ is a Greek letter
+_DUPLICATE = re.compile(r"(?:-|#)\d+$")  # -1 as MNE numbers labels that a header repeats, #2 as we do
 
 # Borders of the lobes: planes through the unit directions from the head's centre, the widest margins between
 # the 10-10 rows of MNE's montages that split no mirrored pair of any of them, nor of the midpoints of derivations
@@ -61,7 +64,7 @@ def canonical(label: str) -> str | None:
         None where the label is no single electrode: a bipolar derivation, a trigger, a number.
     """
     electrode, _, reference = derivation(label)
-    if electrode is None or (reference is not None and electrode in _EARS and _is_ear(reference)):
+    if electrode is None or (reference is not None and electrode in EARS and _is_ear(reference)):
         return None
     return electrode if reference is None or _REFERENCE.match(reference) else None
 
@@ -83,14 +86,32 @@ def derivation(label: str) -> tuple[str | None, str | None, str | None]:
     reference : str or None
         The second part as written, in capitals; None where there is none.
     """
-    text = re.sub(r"\s+", " ", label.upper()).strip(" .")
-    text = _PREFIX.sub("", text).replace(" ", "")
-    text = re.sub(r"_(?=REF\d*$|LE$|AVG$)", "-", text)
-    if "-" in (plain := _MNE_DUPLICATE.sub("", text)) or plain in _names():
-        text = plain  # MNE numbers labels that a header repeats: T8-P8-0
-    first, _, second = re.sub(r"[–:]", "-", text).partition("-")
+    text = _plain(label)
+    if "-" in (once := _DUPLICATE.sub("", text)) or once in _names():
+        text = once  # T8-P8-0
+    first, second = [*re.split(r"[-–:/_]", text, maxsplit=1), ""][:2]
+    if first not in _names() and (joined := _UNSEPARATED.match(text)) and joined[1] in _names():
+        first, second = joined.groups()
     reference = second.rstrip(".") or None
     return _names().get(first), _names().get(reference or ""), reference
+
+
+def without_decoration(label: str) -> str:
+    """Take prefixes, a reference, dots, units and the numbers of repeats off a label of any kind.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    str
+        In capitals: ``EEG e36-Ref`` gives ``E36``, ``POL $A1`` gives ``$A1``.
+    """
+    text = _DUPLICATE.sub("", _plain(label))
+    while (parts := re.match(r"^(.+)[-_](.+)$", text)) and _REFERENCE.match(parts[2]):
+        text = _DUPLICATE.sub("", parts[1])
+    return text.strip(".")
 
 
 def position(name: str) -> tuple[float, float, float] | None:
@@ -178,8 +199,17 @@ def regions(positions_C3: np.ndarray) -> np.ndarray:
     return np.where(known, lobe * len(SIDES) + side, len(REGIONS) - 1).astype(np.int64)
 
 
+def _plain(label: str) -> str:
+    """Capitals, without prefixes, unit, spaces and outer dots."""
+    text = re.sub(r"\s+", " ", label.upper()).strip(" .")
+    text = _UNIT.sub("", text).strip(" .")
+    while (shorter := _PREFIX.sub("", text)) != text:
+        text = shorter
+    return text.replace(" ", "")
+
+
 def _is_ear(reference: str) -> bool:
-    return any(ear in reference for ear in _EARS)
+    return any(ear in reference for ear in EARS)
 
 
 @cache
@@ -193,4 +223,6 @@ def _template() -> dict[str, tuple[float, float, float]]:
 
 @cache
 def _names() -> dict[str, str]:
-    return {name.upper(): name for name in _template()} | _RENAMED
+    with (Path(__file__).parent / "aliases.csv").open(newline="", encoding="utf-8") as file:
+        aliases = {row["alias"]: row["name"] for row in csv.DictReader(file)}
+    return {name.upper(): name for name in _template()} | aliases

@@ -24,11 +24,25 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("duckdb", "lake") from error
 
-VIEWS = ("datasets", "people", "recordings", "channels", "events", "blocks", "methodology", "failures")
+VIEWS = (
+    "datasets",
+    "people",
+    "recordings",
+    "channels",
+    "events",
+    "blocks",
+    "methodology",
+    "failures",
+    "duplicates",
+)
 MACROS = (
     ("windows(seconds, stride)", "every window of so many seconds, one each stride, never across a gap"),
     ("trials(pattern, before, after)", "a window around every event whose label fits, '*' for anything"),
-    ("clean(recording_id, start, seconds)", "whether every block that a window touches is good"),
+    (
+        "clean(recording_id, start, seconds)",
+        "whether every block that a window touches is good; profile_name := 'erp200' for another profile; "
+        "edges := false refuses what lies within a kernel of a segment's end, and segments too short for one",
+    ),
     ("signal(recording_id, channel, t0, t1)", "the stored samples of one channel in µV, one row a sample"),
 )
 EXAMPLES = (

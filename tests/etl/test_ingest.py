@@ -240,10 +240,14 @@ def test_any_file_is_harmonised_without_a_recipe_and_every_channel_reported(tmp_
     assert report[2].startswith("T7 (source: T3) eeg")
 
 
-def test_an_edf_without_a_unit_is_refused_rather_than_a_million_times_too_large(tmp_path: Path):
+def test_an_edf_without_a_unit_is_never_a_million_times_too_large(tmp_path: Path):
     path = write_edf(tmp_path / "x.edf")
+    stated, _ = harmonise_file(path, tmp_path)
     data = path.read_bytes()
     path.write_bytes(data.replace(b"uV      ", b"        "))
+    found, _ = harmonise_file(path, tmp_path)
+    assert [one["scale_uv"] for one in found["channels"]] == [one["scale_uv"] for one in stated["channels"]]
+    path.write_bytes(data.replace(b"uV      ", b"%       "))
     with pytest.raises(SourceError, match="no EEG channel has a unit of voltage"):
         harmonise_file(path, tmp_path)
 

@@ -116,3 +116,17 @@ def test_a_good_recording_has_no_faults_and_each_fault_has_its_name():
 def test_robust_sd_is_the_standard_deviation_of_gaussian_noise():
     data = np.random.default_rng(0).normal(0, 7, (3, 50000))
     assert quality.robust_sd(data) == pytest.approx(7, rel=0.03)
+
+
+def test_two_sines_are_no_twins_and_a_copy_is():
+    times = np.arange(round(60 * RATE_HZ)) / RATE_HZ
+    data = np.stack([100 * np.sin(2 * np.pi * hz * times) for hz in (1.0, 17.0, 1.0)])
+    assert quality.twins(blocks_of(data), ["eeg"] * 3) == {0: [2], 2: [0]}
+    assert quality.twins(blocks_of(data), ["eeg", "eeg", "ecg"]) == {}
+
+
+def test_channels_that_never_change_are_told_apart():
+    data = noise(4, 30, RATE_HZ)
+    data[1], data[2] = 0.0, -5.0
+    assert quality.standing(blocks_of(data)) == {1: "all zero", 2: "constant"}
+    assert quality.twins(blocks_of(data), ["eeg"] * 4) == {}

@@ -255,6 +255,18 @@ def test_the_distance_between_splits_is_the_smallest_of_all_pairs(windows):
         check_distance(table, 0.25, np.array([200.0]))
 
 
+@pytest.mark.parametrize("query", ["pretrain_4s", "reference_known"])
+def test_a_shipped_cohort_takes_one_profile_of_a_lake_that_holds_two(lake, query):
+    before = freeze(lake, query, params={"seconds": "4"} if query == "reference_known" else None)
+    lake.commit_recordings([write_tiny_recording(lake, "tiny/P01/R1", trials=8, profile="erp200")])
+    params = {"seconds": "4"} if query == "reference_known" else {}
+    after = freeze(lake, query, params=params)
+    assert after.hash == before.hash
+    slow = read_lock(freeze(lake, query, params={**params, "profile": "erp200"}).path)
+    assert slow.meta["profile"] == "erp200"
+    assert slow.recordings.column("recording_id").to_pylist() == ["tiny/P01/R1"]
+
+
 def test_profiles_are_never_mixed(lake):
     profile = "other"
     lake.commit_recordings([write_tiny_recording(lake, "tiny/P01/R1", trials=8, profile=profile)])

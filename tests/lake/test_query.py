@@ -172,6 +172,29 @@ def test_clean_windows_are_those_whose_blocks_are_all_good(spoilt_lake):
     )
 
 
+def test_clean_refuses_windows_at_the_ends_of_segments_and_in_short_ones_where_asked(tmp_path):
+    lake = Lake.open(tmp_path / "edges", create=True)
+    row = write_tiny_recording(lake, "edge/P01/R1", trials=10)
+    marks = {"edge_s": 9.0, "high_passed": True, "notched": True}
+    trial = {"edge_s": 0.2, "high_passed": False, "notched": False}
+    short = write_tiny_recording(lake, "edge/P02/R1", trials=10)
+    old = write_tiny_recording(lake, "edge/P03/R1", trials=10)  # of before segments had marks
+    for one, mark in ((row, marks), (short, trial)):
+        one["segments"] = [segment | mark for segment in one["segments"]]
+    lake.commit_recordings([row, short, old])
+    windows = "SELECT recording_id, start, seconds FROM windows(4, 1)"
+    everything = run_sql(lake, windows).to_pylist()
+    asked = run_sql(lake, f"{windows} WHERE clean(recording_id, start, seconds, edges := false)").to_pylist()
+    length = row["signal"]["samples"] / row["signal"]["rate"]
+    assert asked == [
+        one
+        for one in everything
+        if one["recording_id"] == "edge/P03/R1"
+        or (one["recording_id"] == "edge/P01/R1" and 9 <= one["start"] <= length - 9 - 4)
+    ]
+    assert run_sql(lake, f"{windows} WHERE clean(recording_id, start, seconds)").num_rows == len(everything)
+
+
 def test_a_window_across_a_gap_is_not_clean(spoilt_lake):
     starts = "(SELECT unnest([0.0, 28.0, 60.0, 500.0]) AS start)"
     asked = f"SELECT clean('bad/P02/R1', start, 10) AS good FROM {starts}"

@@ -4,12 +4,13 @@
 -- :param last=109 last person
 -- :param from_s=0 seconds from the cue to the window's start
 -- :param seconds=4 length of a window
+-- :param profile=eeg200 profile that the signals are stored in
 WITH imagined AS (
     SELECT *, CAST(regexp_extract(person, '(\d+)$', 1) AS INTEGER) AS number
     FROM trials('motor/imagery/*_fist', -CAST($from_s AS DOUBLE), $from_s + $seconds)
-    WHERE dataset = 'eegmmidb'
+    WHERE dataset = 'eegmmidb' AND profile = $profile
 )
-SELECT recording_id, start, seconds, label, (number - 1) % 6 AS fold
+SELECT recording_id, profile, start, seconds, label, (number - 1) % 6 AS fold
 FROM imagined
 WHERE number BETWEEN $first AND $last
     AND number NOT IN (88, 92, 100)

@@ -32,17 +32,21 @@ FROM (
 );
 
 -- Whether every block that a window touches is good. Blocks are looked up by their position in the segment.
-CREATE MACRO clean(recording, start, seconds, profile_name := 'eeg200') AS len(list_filter(
+-- With edges := false a window is refused too where its samples depend on how the segment was continued beyond its
+-- ends (half a kernel), and in a segment too short to be high-passed: a trial cut out of its recording, an epoch.
+CREATE MACRO clean(recording, start, seconds, profile_name := 'eeg200', edges := true) AS len(list_filter(
     (SELECT any_value(quality_segments) FROM block_quality
         WHERE quality_recording = recording AND quality_profile = profile_name),
     lambda s: start >= s.start_s - 1e-6 AND start + seconds <= s.start_s + s.seconds + 1e-6
+        AND (edges OR (s.inner AND start >= s.start_s + s.edge_s - 1e-6
+            AND start + seconds <= s.start_s + s.seconds - s.edge_s + 1e-6))
         AND list_bool_and(list_slice(s.good,
             1 + CAST(floor((start - s.start_s) / 10 + 1e-9) AS BIGINT),
             greatest(1, CAST(ceil((start + seconds - s.start_s) / 10 - 1e-9) AS BIGINT))))
 )) > 0;
 
 -- Stands in for `clean` where a cohort's attrition is told: what `clean` takes is the difference.
-CREATE MACRO clean_or_not(recording, start, seconds, profile_name := 'eeg200') AS recording IS NOT NULL;
+CREATE MACRO clean_or_not(recording, start, seconds, profile_name := 'eeg200', edges := true) AS recording IS NOT NULL;
 
 -- The stored samples of one channel between two times, in µV; samples inside a gap do not exist.
 CREATE MACRO signal(recording, channel, t0, t1, profile_name := 'eeg200') AS TABLE

@@ -72,6 +72,32 @@ CREATE VIEW methodology AS
 SELECT recording_id, profile, dataset, person, unnest(methodology, max_depth := 2)
 FROM recordings_rows;
 
+-- Recordings of different people that share four landmarks or more at one distance in time (within 0.1 s): the same
+-- signal, also cropped, rescaled or with other channels. `offset_s`: where in the first the other's first stored sample
+-- lies; `at_s`: a common landmark, in stored seconds of the first.
+CREATE VIEW duplicates AS
+SELECT
+    recording_id, other_id, profile, person, other_person,
+    count(*) AS landmarks, avg(distance) / 100 AS offset_s, min(here) / 100 AS at_s
+FROM (
+    SELECT
+        *, here - there AS distance,
+        median(here - there) OVER (PARTITION BY recording_id, other_id, profile) AS usual
+    FROM (
+        SELECT
+            a.recording_id AS recording_id, b.recording_id AS other_id, a.profile AS profile,
+            a.person AS person, b.person AS other_person,
+            a.mark & 4294967295 AS here, b.mark & 4294967295 AS there
+        FROM (SELECT recording_id, profile, person, unnest(fingerprint) AS mark FROM recordings_rows) AS a
+        JOIN (SELECT recording_id, profile, person, unnest(fingerprint) AS mark FROM recordings_rows) AS b
+            ON a.mark >> 32 = b.mark >> 32 AND a.profile = b.profile AND a.recording_id < b.recording_id
+        WHERE a.person IS DISTINCT FROM b.person OR a.person IS NULL
+    )
+)
+WHERE abs(distance - usual) <= 10
+GROUP BY ALL
+HAVING count(*) >= 4;
+
 -- What the macro `clean` looks up. Names that no query uses: a macro's argument `recording_id` would otherwise be
 -- taken for the column of this view.
 CREATE VIEW block_quality AS
@@ -79,6 +105,7 @@ SELECT
     recording_id AS quality_recording, profile AS quality_profile,
     list_transform(segments, lambda s: {
         'start_s': s.start_s, 'seconds': s.samples / signal.rate,
+        'inner': coalesce(s.high_passed, true), 'edge_s': coalesce(s.edge_s, 0),
         'good': list_transform(list_slice(blocks, s.first_block + 1, s.first_block
             + CAST(ceil(s.samples / signal.rate / 10 - 1e-9) AS BIGINT)), lambda b: b.good)
     }) AS quality_segments
