@@ -3,7 +3,7 @@
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -53,17 +53,16 @@ def explained(path: Path, kind: str) -> Iterator[list[str]]:
 
 
 def translated(path: Path, kind: str, error: Exception) -> SourceError:
-    """Put a reader's words in a scientist's."""
+    """Put a reader's words in a scientist's; what Python says of itself stays in the detail."""
     words = next(iter(str(error).strip().splitlines()), "").strip()
     if isinstance(error, FileNotFoundError):
         reason = f"a file that belongs to it is missing ({words}); copy all parts of the recording"
-    elif isinstance(error, ModuleNotFoundError | ImportError):
+    elif isinstance(error, ImportError):
         reason = f"a library that reads {kind} is missing ({words}); install eegfm[etl]"
     else:
-        said = f" (its reader says: {words})" if words else ""
-        reason = (
-            f"it cannot be read as {kind}{said}; it is damaged, cut off, or of a variant that is not known"
-        )
+        plain = isinstance(error, RuntimeError | NotImplementedError | OSError) and words
+        said = f" (its reader says: {words})" if plain else ""
+        reason = f"it cannot be read as {kind}{said}: it is damaged, cut off, or of a variant that is not known"
     return SourceError("read", f"{path.name}: {reason}", traceback.format_exc())
 
 
@@ -281,6 +280,3 @@ def _cut(segments: Segments, joints: list[int], rate_hz: float) -> Segments:
         edges = [first, *sorted({joint for joint in joints if first < joint < stop}), stop]
         pieces += [(start_s + (a - first) / rate_hz, a, b) for a, b in pairwise(edges)]
     return pieces
-
-
-Opened = Callable[..., mne.io.BaseRaw]
