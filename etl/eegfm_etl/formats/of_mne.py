@@ -1,7 +1,6 @@
 """A recording that MNE opened: its header in our words, its errors in a scientist's."""
 
 import re
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import mne
 import numpy as np
 
 from eegfm_etl import companions
-from eegfm_etl.formats.recording import Recording
+from eegfm_etl.formats.recording import Recording, translated
 from eegfm_etl.source import SourceError, SourceHeader
 
 Annotations = list[tuple[float, float, str]]
@@ -50,20 +49,6 @@ def explained(path: Path, kind: str) -> Iterator[list[str]]:
             raise translated(path, kind, error) from error
         finally:
             said += dict.fromkeys(str(one.message).splitlines()[0] for one in caught if str(one.message))
-
-
-def translated(path: Path, kind: str, error: Exception) -> SourceError:
-    """Put a reader's words in a scientist's; what Python says of itself stays in the detail."""
-    words = next(iter(str(error).strip().splitlines()), "").strip()
-    if isinstance(error, FileNotFoundError):
-        reason = f"a file that belongs to it is missing ({words}); copy all parts of the recording"
-    elif isinstance(error, ImportError):
-        reason = f"a library that reads {kind} is missing ({words}); install eegfm[etl]"
-    else:
-        plain = isinstance(error, RuntimeError | NotImplementedError | OSError) and words
-        said = f" (its reader says: {words})" if plain else ""
-        reason = f"it cannot be read as {kind}{said}: it is damaged, cut off, or of a variant that is not known"
-    return SourceError("read", f"{path.name}: {reason}", traceback.format_exc())
 
 
 def recording(
