@@ -16,6 +16,8 @@ from eegfm_etl.source import Ask, SourceError, TableLayout
 from eegfm_lake.query import run_sql
 from eegfm_lake.table import Lake
 
+pytestmark = pytest.mark.shared
+
 RECORDING, AVERAGE, ANNOTATIONS, REFUSED = "recording", "average", "annotations", "refused"
 
 # What TRUTH.csv's words mean here.
