@@ -1,37 +1,64 @@
-"""EDF and BDF headers, read to see whether a file is whole, its units, and its gaps.
+"""EDF and BDF headers: what a file says of its samples, checked against the bytes that are there.
 
 Kemp et al. 1992 (EDF) and Kemp and Olivan 2003 (EDF+); BDF is EDF with 24-bit samples.
 """
 
+import math
 import re
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from eegfm_etl.source import SourceError
 
-_ANNOTATION_LABELS = ("EDF Annotations", "BDF Annotations")
+_ANNOTATION_LABELS = ("edf annotations", "bdf annotations")
+_CARRIER = re.compile(r"^empty event", re.IGNORECASE)  # a signal that is there because the format wants one
+_FIXED_BYTES = {
+    "version": 8, "patient": 80, "recording": 80, "date": 8, "time": 8, "header_bytes": 8, "reserved": 44,
+    "records": 8, "record_s": 8, "signals": 4,
+}  # fmt: skip
 _FIELD_BYTES = {
     "label": 16, "transducer": 80, "unit": 8, "physical_min": 8, "physical_max": 8, "digital_min": 8,
     "digital_max": 8, "prefilter": 80, "samples": 8,
 }  # fmt: skip
-_ONSET = re.compile(rb"^[+-]\d+(?:\.\d*)?")
 _NO_UNIT_LABELS = re.compile(r"status|trig|annotation|marker|event", re.IGNORECASE)
+_VOLTS = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6, "nv": 1e-9}
+_NO_COUNT = 99_999_999  # the field filled with nines, as some recorders leave it
 
 
 @dataclass(frozen=True)
 class EdfHeader:
-    """The fields of an EDF or BDF header that decide whether its samples can be trusted."""
+    """The fields of an EDF or BDF header, and how many records the file really holds.
 
+    Attributes
+    ----------
+    records : int
+        Records to be read: as many as the header counts and the file holds.
+    further_records : int
+        Whole records that lie behind those: more data, or something that was appended.
+    ranges : tuple of (physical min, physical max, digital min, digital max), or None
+        Of each signal; None where a field is no number.
+    notes : tuple of str
+        Where the header and the bytes disagree, in words.
+    """
+
+    path: Path
     header_bytes: int
     records: int
+    further_records: int
     record_s: float
     sample_bytes: int
     labels: tuple[str, ...]
     units: tuple[str, ...]
+    prefilters: tuple[str, ...]
+    ranges: tuple[tuple[float, float, float, float] | None, ...]
     samples_per_record: tuple[int, ...]
+    patient: str
+    recording: str
+    date: str
+    time: str
+    plus: bool  # EDF+ or BDF+: patient and recording have subfields
+    notes: tuple[str, ...] = ()
 
     @property
     def record_bytes(self) -> int:
@@ -39,19 +66,42 @@ class EdfHeader:
         return self.sample_bytes * sum(self.samples_per_record)
 
     @property
+    def annotations(self) -> list[int]:
+        """Indices of the signals that are annotations."""
+        return [i for i, label in enumerate(self.labels) if label.lower() in _ANNOTATION_LABELS]
+
+    @property
     def signals(self) -> list[int]:
-        """Indices of the signals that are no annotations."""
-        return [i for i, label in enumerate(self.labels) if label not in _ANNOTATION_LABELS]
+        """Indices of the signals that hold samples."""
+        return [
+            i
+            for i, label in enumerate(self.labels)
+            if label.lower() not in _ANNOTATION_LABELS
+            and self.samples_per_record[i] > 0
+            and not (self.annotations and _CARRIER.match(label))
+        ]
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the file ends before its last record."""
+        return any("cut off" in note for note in self.notes)
+
+    def offset_bytes(self, signal: int) -> int:
+        """Bytes from a record's start to a signal's first sample."""
+        return self.sample_bytes * sum(self.samples_per_record[:signal])
 
 
 def read_header(path: Path) -> EdfHeader:
     """Read and check the header against the file's size.
 
+    A file that ends early is read as far as it goes if at least half of what its header counts is there: a
+    recorder that lost power leaves such files, and nobody can fetch them again.
+
     Raises
     ------
     SourceError
-        Where a field is no number, the header's parts contradict each other, or the file ends before its
-        last record.
+        Where a field is no number, the header's parts contradict each other, or less than half of the samples
+        is there.
     """
     with path.open("rb") as file:
         fixed = file.read(256)
@@ -59,8 +109,9 @@ def read_header(path: Path) -> EdfHeader:
             raise SourceError(
                 "read", f"{path.name} ends within its header ({len(fixed)} of 256 bytes); fetch it again"
             )
-        n_signals = _integer(path, "number of signals", fixed[252:256])
-        header_bytes = _integer(path, "header length", fixed[184:192])
+        about = {name: values[0] for name, values in _cut(fixed, _FIXED_BYTES, 1).items()}
+        n_signals = _integer(path, "number of signals", about["signals"])
+        header_bytes = _integer(path, "header length", about["header_bytes"])
         rest = file.read(256 * max(n_signals, 0))
     if n_signals < 1 or header_bytes != 256 * (n_signals + 1) or len(rest) < 256 * n_signals:
         raise SourceError(
@@ -68,17 +119,26 @@ def read_header(path: Path) -> EdfHeader:
             f"{path.name}: the header is damaged: it names {n_signals} signals and {header_bytes} bytes "
             f"(expected {256 * (n_signals + 1)}), and {256 + len(rest)} are there; fetch it again",
         )
-    fields = _signal_fields(rest, n_signals)
+    fields = _cut(rest, _FIELD_BYTES, n_signals)
     header = EdfHeader(
+        path=path,
         header_bytes=header_bytes,
-        records=_integer(path, "number of records", fixed[236:244]),
-        record_s=_number(path, "record duration", fixed[244:252]),
+        records=_integer(path, "number of records", about["records"]),
+        further_records=0,
+        record_s=_number(path, "record duration", about["record_s"]),
         sample_bytes=3 if fixed[:1] == b"\xff" else 2,
-        labels=tuple(text.decode("latin-1") for text in fields["label"]),
-        units=tuple(_unit(text) for text in fields["unit"]),
+        labels=_texts(fields["label"]),
+        units=_texts(fields["unit"]),
+        prefilters=_texts(fields["prefilter"]),
+        ranges=_ranges(fields),
         samples_per_record=tuple(_integer(path, "samples a record", text) for text in fields["samples"]),
+        patient=_text(about["patient"]),
+        recording=_text(about["recording"]),
+        date=_text(about["date"]),
+        time=_text(about["time"]),
+        plus=_text(about["reserved"])[:4].upper() in ("EDF+", "BDF+"),
     )
-    return _with_records_there(path, header)
+    return _with_records_there(header)
 
 
 def unit_factor(unit: str, label: str = "") -> float | None:
@@ -86,35 +146,13 @@ def unit_factor(unit: str, label: str = "") -> float | None:
 
     Triggers count as volts: they are never scaled.
     """
-    factors = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6, "nv": 1e-9}
     if _NO_UNIT_LABELS.search(label):
         return 1.0
-    return factors.get(unit.lower())
+    return _VOLTS.get(unit.lower())
 
 
-def record_segments(path: Path, header: EdfHeader, rate_hz: float) -> list[tuple[float, int, int]]:
-    """Return the segments (start_s, first, stop) that the onsets of the records tell.
-
-    The flags EDF+C and EDF+D lie both ways.
-    """
-    per_record = header.record_s * rate_hz
-    onsets_s = _record_onsets(path, header)
-    if onsets_s is None:
-        return [(0.0, 0, round(header.records * per_record))]
-    jumps = np.abs(np.diff(onsets_s) - header.record_s)
-    breaks = np.flatnonzero(jumps > max(1.0 / rate_hz, 1e-3)) + 1
-    edges = [0, *breaks.tolist(), header.records]
-    return [
-        (float(onsets_s[a] - onsets_s[0]), round(a * per_record), round(b * per_record))
-        for a, b in pairwise(edges)
-    ]
-
-
-def _with_records_there(path: Path, header: EdfHeader) -> EdfHeader:
-    if not header.signals:
-        raise SourceError(
-            "read", f"{path.name} holds annotations and no signal: it goes with a recording beside it"
-        )
+def _with_records_there(header: EdfHeader) -> EdfHeader:
+    path = header.path
     if min(header.samples_per_record) < 0 or header.record_bytes == 0:
         raise SourceError("read", f"{path.name}: its records hold no samples, so there is no signal in it")
     if header.record_s <= 0 and header.signals:
@@ -122,59 +160,83 @@ def _with_records_there(path: Path, header: EdfHeader) -> EdfHeader:
             "read", f"{path.name}: the header gives records of {header.record_s:g} s, so no rate is known"
         )
     size = path.stat().st_size
-    there = (size - header.header_bytes) // header.record_bytes
-    if header.records > there:
-        raise SourceError(
-            "read",
-            f"{path.name} is cut off: the header says {header.records:,} records of {header.record_s:g} s, "
-            f"its {size:,} bytes hold {max(there, 0):,}; fetch it again",
-        )
+    there, left = divmod(max(size - header.header_bytes, 0), header.record_bytes)
     # -1 and 0 are what a recorder leaves when it was not stopped properly: what is there counts.
-    records = header.records if header.records > 0 else there
-    if records < 1:
+    if counted := 0 < header.records != _NO_COUNT:
+        missing = header.records * header.record_bytes - (size - header.header_bytes)
+        if missing > 0.5 * header.records * header.record_bytes or (missing > 0 and there < 1):
+            raise SourceError(
+                "read",
+                f"{path.name} is cut off: the header says {header.records:,} records of "
+                f"{header.record_s:g} s, its {size:,} bytes hold {there:,}; fetch it again",
+            )
+    if there < 1:
         raise SourceError("read", f"{path.name} has a header and no samples; fetch it again")
-    return EdfHeader(**{**vars(header), "records": int(records)})
+    notes = []
+    if not counted:
+        notes.append(f"the header does not count the records ({header.records}): all {there:,} were read")
+    elif there < header.records:
+        notes.append(
+            f"cut off: the header counts {header.records:,} records of {header.record_s:g} s, "
+            f"the {there:,} whole ones that are there were read"
+        )
+    records = min(header.records, there) if counted else there
+    if left and there >= (header.records if counted else 0):
+        notes.append(f"{left:,} bytes after the last whole record were left out")
+    return replace(header, records=records, further_records=there - records, notes=tuple(notes))
 
 
-def _signal_fields(rest: bytes, n_signals: int) -> dict[str, list[bytes]]:
+def _ranges(fields: dict[str, list[bytes]]) -> tuple[tuple[float, float, float, float] | None, ...]:
+    names = ("physical_min", "physical_max", "digital_min", "digital_max")
+    rows = zip(*([_finite(text) for text in fields[name]] for name in names), strict=True)
+    return tuple(
+        None if None in (low, high, first, last) else (low or 0.0, high or 0.0, first or 0.0, last or 0.0)
+        for low, high, first, last in rows
+    )
+
+
+def _cut(data: bytes, widths: dict[str, int], count: int) -> dict[str, list[bytes]]:
     fields, at = {}, 0
-    for name, width in _FIELD_BYTES.items():
-        fields[name] = [rest[at + i * width : at + (i + 1) * width].strip(b" \x00") for i in range(n_signals)]
-        at += width * n_signals
+    for name, width in widths.items():
+        fields[name] = [data[at + i * width : at + (i + 1) * width].strip(b" \x00") for i in range(count)]
+        at += width * count
     return fields
 
 
-def _record_onsets(path: Path, header: EdfHeader) -> np.ndarray | None:
-    """Onset of every record in s from its time-keeping annotation; None for plain EDF or unreadable ones."""
-    annotations = [i for i, label in enumerate(header.labels) if label in _ANNOTATION_LABELS]
-    if not annotations:
-        return None
-    first = header.sample_bytes * sum(header.samples_per_record[: annotations[0]])
-    data = np.memmap(path, mode="r", dtype=np.uint8, offset=header.header_bytes)
-    records = data[: header.records * header.record_bytes].reshape(header.records, header.record_bytes)
-    texts = np.ascontiguousarray(records[:, first : first + 24])
-    matches = [_ONSET.match(text.tobytes()) for text in texts]
-    if any(match is None for match in matches):
-        return None
-    return np.array([float(match.group()) for match in matches if match])
+def _texts(fields: list[bytes]) -> tuple[str, ...]:
+    return tuple(_text(one) for one in fields)
 
 
-def _unit(text: bytes) -> str:
+def _text(field: bytes) -> str:
+    """UTF-8 where it is, else latin-1; EDF allows ASCII alone, and writers do as they like."""
     try:
-        return text.decode("utf-8")
+        text = field.decode("utf-8")
     except UnicodeDecodeError:
-        return text.decode("latin-1")
+        text = field.decode("latin-1")
+    return text.replace("\x00", " ").strip()
 
 
-def _number(path: Path, what: str, text: bytes) -> float:
+def _finite(field: bytes) -> float | None:
     try:
-        return float(text.strip(b" \x00").replace(b",", b"."))
-    except ValueError as error:
+        value = float(field.strip(b" \x00").replace(b",", b"."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _number(path: Path, what: str, field: bytes) -> float:
+    return _checked(path, what, field, _finite(field), lambda value: True)
+
+
+def _integer(path: Path, what: str, field: bytes) -> int:
+    return int(_checked(path, what, field, _finite(field), float.is_integer))
+
+
+def _checked(
+    path: Path, what: str, field: bytes, value: float | None, holds: Callable[[float], bool]
+) -> float:
+    if value is None or not holds(value):
         raise SourceError(
-            "read",
-            f"{path.name}: the header is damaged: {what} is {text.strip()!r}; fetch it again",
-        ) from error
-
-
-def _integer(path: Path, what: str, text: bytes) -> int:
-    return int(_number(path, what, text))
+            "read", f"{path.name}: the header is damaged: {what} is {field.strip()!r}; fetch it again"
+        )
+    return value

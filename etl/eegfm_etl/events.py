@@ -20,6 +20,7 @@ class Event:
     value: str | None  # the source's number, where it gave one
     source_label: str
     channel: str | None
+    hed: str | None = None  # tags of the Hierarchical Event Descriptors, where the data set has them
 
 
 def label_events(

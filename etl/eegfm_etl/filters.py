@@ -44,6 +44,12 @@ class Kernel:
         return len(self.taps) // 2
 
 
+def wanted_band(kind: str, profile: Profile) -> tuple[float | None, float]:
+    """Give high-pass and low-pass of a channel type in Hz, whatever its source can hold."""
+    low, high = TYPE_BANDS.get(kind, (profile.high_pass_hz, profile.low_pass_hz))
+    return low, high or profile.low_pass_hz
+
+
 def kernel_for(
     kind: str,
     profile: Profile,
@@ -71,15 +77,14 @@ def kernel_for(
     Kernel
         MNE's designs (``mne.filter.create_filter``: firwin, Hamming, zero phase).
     """
-    low, high = TYPE_BANDS.get(kind, (profile.high_pass_hz, profile.low_pass_hz))
-    high = high or profile.low_pass_hz
+    low, high = wanted_band(kind, profile)
     notches: tuple[float, ...] = ()
     if line_freq_hz and kind not in NO_NOTCH and segment_s >= SHORTEST_NOTCHED_S:
         top = min(profile.low_pass_hz, source_nyquist_hz - 2 * _NOTCH_TRANSITION_HZ)
         notches = tuple(float(f) for f in np.arange(line_freq_hz, top, line_freq_hz))
     return _designed(
         profile.rate_hz,
-        low if segment_s >= SHORTEST_HIGH_PASSED_S else None,
+        low if low is not None and low < source_nyquist_hz and segment_s >= SHORTEST_HIGH_PASSED_S else None,
         high if high < source_nyquist_hz else None,
         notches,
     )

@@ -1,12 +1,13 @@
 """The signal chain: source samples in, a signal file and its figures out, in bounded memory.
 
 Segments → channels → units → line frequency → source quality → resample → filter → stored quality → quantise.
+Channels of different rates go through it side by side, each at its own rate until it is resampled.
 Two passes over chunks: the first measures what the second needs to know of the whole recording. A recording
 that fits in memory is read once. What is stored does not depend on the length of the chunks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,26 @@ import numpy as np
 from eegfm_etl import record
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import Kernel, kernel_for
-from eegfm_etl.measure import SourceFigures, measure, steps_uv
+from eegfm_etl.measure import SourceFigures, measure, steps_uv, together
 from eegfm_etl.quality import detect_line
-from eegfm_etl.resample import Resampling
-from eegfm_etl.samples import ArraySource, SampleSource, Segment, picked, without_trailing_zeros
+from eegfm_etl.samples import ArraySource, SampleSource, Segment
 from eegfm_etl.spectra import LINE_CANDIDATES_HZ
 from eegfm_etl.store import Plan, store
+from eegfm_etl.strands import Strand, strands_of, with_segments, without_common_zeros
 from eegfm_lake.errors import EegfmError
-from eegfm_lake.schema import Profile
+from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile
 
 __all__ = ["ArraySource", "Harmonised", "SampleSource", "Segment", "harmonise"]
 
 SHORTEST_S = 1.0
 """A segment shorter than this is left out and counted."""
+
+SLOWEST_HZ = 0.5
+"""A channel with fewer samples a second is listed and left out: no biosignal that is stored lies there."""
+
+FASTEST_HZ = 1e6
+"""A channel with more is listed and left out: no amplifier does that, its header lies."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Harmonised:
     blocks: list[dict[str, Any]]
     samples: int
     duration_s: float
-    trailing_zeros_cut: int  # source samples
+    trailing_zeros_cut: int  # samples of the fastest stored channel
     line_freq_hz: float | None
     line_freq_origin: str | None  # None: unknown, so nothing was notched
 
@@ -90,28 +97,29 @@ def harmonise(
     EegfmError
         No channel is to be stored, or no segment of a second or more holds anything but zeros.
     """
+    channels = [_at_a_true_rate(channel) for channel in channels]
     stored = [channel for channel in channels if channel.status != "dropped"]
     if not stored:
         raise EegfmError(f"none of {len(channels)} channels is EEG, EOG, ECG, EMG or respiration")
-    chunk = max(1, round(chunk_s * source.rate_hz))
-    source = picked(source, [channel.source_index for channel in stored], chunk)
-    kept, zeros_cut = _kept(source, segments)
-    ratio = Resampling.between(source.rate_hz, profile.rate_hz, source.n_samples)
+    strands = strands_of(source, stored, segments, profile.rate_hz, chunk_s)
+    kept, zeros_cut = _kept(strands)
+    strands = with_segments(strands, kept)
+    lead = strands[0]
+    n_blocks = [-(-lead.ratio.stored(one.samples) // round(BLOCK_S * profile.rate_hz)) for one in kept]
     lines = LINE_CANDIDATES_HZ if line_freq_hz is None else (float(line_freq_hz),)
-    figures = measure(source, kept, ratio, profile.rate_hz, lines, chunk)
+    parts = [measure(strand, n_blocks, lines) for strand in strands]
+    figures = together(strands, parts)
     line_hz, origin = _line(line_freq_hz, line_freq_origin, figures, stored)
     plan = Plan(
         profile=profile,
-        rate_hz=source.rate_hz,
         stored=stored,
-        segments=kept,
-        ratio=ratio,
+        strands=strands,
         line_freq_hz=line_hz,
         line_freq_origin=origin,
-        kernels=[_kernels(stored, profile, line_hz, one.samples / source.rate_hz) for one in kept],
-        steps_uv=steps_uv(figures),
+        kernels=[_kernels(stored, profile, line_hz, one.samples / lead.rate_hz) for one in kept],
+        steps_uv=_steps(strands, parts),
     )
-    tally = store(source, plan, figures, out, chunk)
+    tally = store(plan, figures, out)
     hardware = hardware_band or (None, None)
     return _harmonised(record.Facts(plan, figures, tally, channels, hardware, zeros_cut, len(segments)))
 
@@ -133,12 +141,30 @@ def _harmonised(facts: record.Facts) -> Harmonised:
     )
 
 
-def _kept(source: SampleSource, segments: Sequence[Segment]) -> tuple[list[Segment], int]:
-    nonzero, zeros_cut = without_trailing_zeros(source, segments)
-    kept = [segment for segment in nonzero if segment.samples >= SHORTEST_S * source.rate_hz]
+def _at_a_true_rate(channel: ChannelPlan) -> ChannelPlan:
+    if channel.status == "dropped" or SLOWEST_HZ <= channel.source_rate <= FASTEST_HZ:
+        return channel
+    how = "few" if channel.source_rate < SLOWEST_HZ else "many"
+    limits = f"{SLOWEST_HZ:g} to {FASTEST_HZ:g}"
+    reason = f"{channel.source_rate:.3g} samples a second are too {how} to be true of a biosignal ({limits})"
+    return replace(channel, status="dropped", reasons=(*channel.reasons, reason))
+
+
+def _steps(strands: Sequence[Strand], parts: Sequence[SourceFigures]) -> np.ndarray:
+    steps = np.empty(sum(len(strand.rows) for strand in strands))
+    for strand, figures in zip(strands, parts, strict=True):
+        steps[strand.rows] = steps_uv(figures)
+    return steps
+
+
+def _kept(strands: Sequence[Strand]) -> tuple[list[Segment], int]:
+    lead = strands[0]
+    nonzero, zeros_cut = without_common_zeros(strands)
+    kept = [segment for segment in nonzero if segment.samples >= SHORTEST_S * lead.rate_hz]
     if not kept:
         raise EegfmError(
-            f"no second of signal in {source.n_samples / source.rate_hz:.3g} s and {len(segments)} segments; "
+            f"no second of signal in {lead.source.n_samples / lead.rate_hz:.3g} s and "
+            f"{len(lead.segments)} segments; "
             f"the last {zeros_cut} samples are zero in all channels"
         )
     return kept, zeros_cut

@@ -140,7 +140,7 @@ def ingest(
     console = Console(quiet=not progress, stderr=False)
     recipe = recipes.find(recipe_id)
     _check(profile, workers, scheduler)
-    root = _source_root(recipe, source, only, list_only, console)
+    root = _source_root(recipe, source, only, list_only, console, dict(params or {}))
     storage = Storage(lake_uri)
     recipe, given = _named(recipe, root, dict(params or {}))
     jobs = jobs_of(recipe, root, only, given)
@@ -274,7 +274,12 @@ def _check(profile: str, workers: int, scheduler: str | None) -> None:
 
 
 def _source_root(
-    recipe: Recipe, source: str | Path | None, only: Sequence[str], list_only: bool, console: Console
+    recipe: Recipe,
+    source: str | Path | None,
+    only: Sequence[str],
+    list_only: bool,
+    console: Console,
+    params: dict[str, str],
 ) -> Path:
     if source is not None:
         return Path(os.path.abspath(Path(source).expanduser()))
@@ -291,18 +296,19 @@ def _source_root(
             f"{recipe.id} was not downloaded yet; name its folder with --source, or ingest without --list"
         )
     console.print(f"{recipe.id}: fetching into {target} (what is there already is kept)", highlight=False)
-    return recipe.download(target, only)
+    given = {name: value for name, value in params.items() if name not in ("name", "namespace")}
+    return recipe.download(target, only, **(given if recipe.generic else {}))
 
 
 def _named(recipe: Recipe, root: Path, params: dict[str, str]) -> tuple[Recipe, dict[str, str]]:
     """Give a generic recipe the id of the data set that it reads: ``name``, else made of the folder's name."""
     if not recipe.generic:
         return recipe, params
-    name = (
-        params.pop("name", None) or re.sub(r"[^a-z0-9_-]+", "_", root.name.lower()).strip("_-") or recipe.id
-    )
+    about = {} if recipe.describe is None else recipe.describe(root)
+    of_folder = re.sub(r"[^a-z0-9_-]+", "_", root.name.lower()).strip("_-")
+    name = params.pop("name", None) or of_folder or recipe.id
     namespace = params.pop("namespace", name)
-    return replace(recipe, id=name, namespace=namespace), {**params, "dataset": name}
+    return replace(recipe, id=name, namespace=namespace, **about), {**params, "dataset": name}
 
 
 def _account(recipe: Recipe, root: Path, storage: Storage, profile: str, console: Console) -> Account | None:

@@ -1,14 +1,15 @@
 """The first pass: what must be known of the whole recording before a sample can be stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
 from eegfm_etl.quality import SourceBlock, clipped_shares, source_block
-from eegfm_etl.resample import Resampling
-from eegfm_etl.samples import SampleSource, Segment, chunks
+from eegfm_etl.samples import Segment, chunks
 from eegfm_etl.spectra import SpectrumMean
+from eegfm_etl.strands import Strand
 from eegfm_etl.tape import Tape
 from eegfm_lake.schema import BLOCK_S, STEP_UV
 
@@ -17,6 +18,7 @@ _STEPS_AN_AMPLITUDE = 30
 _EEG_BAND_HZ = (1.0, 45.0)
 _INT16 = 32767
 _HEADROOM = 1.25  # of the range: the filters' overshoot
+_BLOCK_BYTES = 64 * 2**20  # a block of more is measured some channels at a time
 _RANGE_QUANTILE = 0.98  # of blocks; in the others samples may saturate, and are counted
 
 
@@ -36,27 +38,17 @@ class SourceFigures:
         return ratios[self.lines_hz.index(line_hz)] if line_hz else np.full(ratios.shape[1], np.nan)
 
 
-def measure(
-    source: SampleSource,
-    segments: Sequence[Segment],
-    ratio: Resampling,
-    stored_rate_hz: float,
-    lines_hz: tuple[float, ...],
-    chunk: int,
-) -> SourceFigures:
+def measure(strand: Strand, n_blocks: Sequence[int], lines_hz: tuple[float, ...]) -> SourceFigures:
     """Measure every block of 10 s on the samples as they came.
 
     Parameters
     ----------
-    source : SampleSource
-        Only the channels to be stored.
-    segments : sequence of Segment
-    ratio : Resampling
-    stored_rate_hz : float
+    strand : Strand
+        Channels of one rate.
+    n_blocks : sequence of int
+        Stored blocks of each segment.
     lines_hz : tuple of float
         Line frequencies in question.
-    chunk : int
-        Samples read at once.
 
     Returns
     -------
@@ -65,12 +57,12 @@ def measure(
     blocks: list[SourceBlock] = []
     offsets = []
     mean: SpectrumMean | None = None
-    for segment in segments:
-        tape = Tape(chunks(source, segment, chunk))
+    for segment, count in zip(strand.segments, n_blocks, strict=True):
+        tape = Tape(chunks(strand.source, segment, strand.chunk))
         first = len(blocks)
-        for start, stop in _block_borders(segment, ratio, source.rate_hz, stored_rate_hz):
+        for start, stop in _block_borders(segment, count, strand.rate_hz):
             samples_CN = tape.take(start, stop)
-            block, psd_CF = source_block(samples_CN, source.rate_hz, lines_hz)
+            block, psd_CF = _measured(samples_CN, strand.rate_hz, lines_hz)
             mean = SpectrumMean(len(samples_CN)) if mean is None else mean
             mean.add(psd_CF)
             blocks.append(block)
@@ -79,6 +71,21 @@ def measure(
     if mean is None:
         raise ValueError("no segment to measure")
     return SourceFigures(blocks, clipped_shares(blocks), np.array(offsets), mean, lines_hz)
+
+
+def together(strands: Sequence[Strand], parts: Sequence[SourceFigures]) -> SourceFigures:
+    """Join the figures of a recording's strands: one value a stored channel again."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = [strand.rows for strand in strands]
+    blocks = [_joined(rows, own) for own in zip(*(part.blocks for part in parts), strict=True)]
+    return SourceFigures(
+        blocks,
+        _scattered(rows, [part.clipped_share for part in parts]),
+        _scattered(rows, [part.offsets_uv for part in parts]),
+        SpectrumMean.together([(own, part.spectrum) for own, part in zip(rows, parts, strict=True)]),
+        parts[0].lines_hz,
+    )
 
 
 def steps_uv(figures: SourceFigures) -> np.ndarray:
@@ -107,13 +114,44 @@ def steps_uv(figures: SourceFigures) -> np.ndarray:
     return np.where(need <= fine, fine, _two_digits_up(need))
 
 
-def _block_borders(
-    segment: Segment, ratio: Resampling, rate_hz: float, stored_rate_hz: float
-) -> list[tuple[int, int]]:
-    """Source samples under each stored block, from the segment's start."""
-    n_blocks = -(-ratio.stored(segment.samples) // round(BLOCK_S * stored_rate_hz))
+def _block_borders(segment: Segment, n_blocks: int, rate_hz: float) -> list[tuple[int, int]]:
+    """Source samples under each stored block, from the segment's start; a slow channel's blocks may share one."""
     borders = [min(round(block * BLOCK_S * rate_hz), segment.samples - 1) for block in range(n_blocks)]
-    return list(zip(borders, [*borders[1:], segment.samples], strict=True))
+    stops = [max(own + 1, after) for own, after in pairwise(borders)]
+    return list(zip(borders, [*stops, segment.samples], strict=True))
+
+
+def _measured(
+    samples_CN: np.ndarray, rate_hz: float, lines_hz: tuple[float, ...]
+) -> tuple[SourceBlock, np.ndarray]:
+    """Measure a block; one of many fast channels in parts, for measuring takes several times its memory."""
+    step = max(1, _BLOCK_BYTES // (samples_CN.itemsize * max(samples_CN.shape[1], 1)))
+    if step >= len(samples_CN):
+        return source_block(samples_CN, rate_hz, lines_hz)
+    at = range(0, len(samples_CN), step)
+    parts = [source_block(samples_CN[row : row + step], rate_hz, lines_hz) for row in at]
+    rows = [np.arange(row, min(row + step, len(samples_CN))) for row in at]
+    return _joined(rows, [block for block, _ in parts]), np.concatenate([psd_CF for _, psd_CF in parts])
+
+
+def _joined(rows: Sequence[np.ndarray], blocks: Sequence[SourceBlock]) -> SourceBlock:
+    """Join one block's figures of different channels."""
+    counts = [np.full(len(own), block.samples) for own, block in zip(rows, blocks, strict=True)]
+    same = len({block.samples for block in blocks}) == 1
+    columns = {
+        one.name: _scattered(rows, [getattr(block, one.name) for block in blocks])
+        for one in fields(SourceBlock)
+        if one.name != "samples"
+    }
+    return SourceBlock(samples=blocks[0].samples if same else _scattered(rows, counts), **columns)
+
+
+def _scattered(rows: Sequence[np.ndarray], parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Put columns, the last axis a channel, back to where their channels stand."""
+    out = np.empty((*parts[0].shape[:-1], sum(len(own) for own in rows)), np.result_type(*parts))
+    for own, part in zip(rows, parts, strict=True):
+        out[..., own] = part
+    return out
 
 
 def _two_digits_up(values: np.ndarray) -> np.ndarray:

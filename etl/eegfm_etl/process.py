@@ -16,7 +16,7 @@ from eegfm_etl.edf import unit_factor
 from eegfm_etl.events import Event, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
-from eegfm_etl.recipe import Job, Person
+from eegfm_etl.recipe import Job, Person, by_file_names
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
@@ -112,6 +112,7 @@ def process_file(
         raise SourceError("read", job.refused)
     source = reader.open(path, job.ask)
     header = source.header
+    job = by_file_names(job, header.names)
     channels = _channels(header, job)
     line_freq_hz, line_freq_origin = _line_freq(header, job)
     done = harmonise(
@@ -213,8 +214,12 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
     positions = {**header.positions, **job.positions}
     planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
+    faults = dict(header.faults)
     channels = [
-        _marked(_without_unknown_unit(one, units[one.source_index]), job.bad.get(one.source_name))
+        _marked(
+            _without_unknown_unit(one, units[one.source_index]),
+            faults.get(one.source_index, job.bad.get(one.source_name)),
+        )
         for one in planned
     ]
     if any(one.type == "eeg" and one.status != "dropped" for one in channels):

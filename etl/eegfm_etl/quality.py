@@ -22,6 +22,7 @@ _CLOSE = 0.05  # of the range: samples this near are close
 _FEWEST_AT_RAIL = 10
 _NEIGHBOURS = 4
 _FEWEST_FOR_REFERENCE = 8
+_FEWEST_TO_THIN = 1000
 _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channels and blocks
 
 
@@ -29,8 +30,8 @@ _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channe
 class SourceBlock:
     """Figures of one block of source samples, a value a channel."""
 
-    samples: int
-    middle: np.ndarray  # median, µV
+    samples: int | np.ndarray  # one count, or a count a channel where their rates differ
+    middle: np.ndarray  # median of every fourth sample, µV
     low: np.ndarray
     high: np.ndarray
     at: np.ndarray  # (2, C) samples at the block's minimum, at its maximum
@@ -61,15 +62,17 @@ def source_block(
     psd_CF : np.ndarray, shape (C, F)
         As `eegfm_etl.spectra.spectrum` gives it.
     """
-    finite = np.isfinite(block_CN)
-    broken = (~finite).sum(axis=1)
-    if broken.any():
+    low, high = block_CN.min(axis=1), block_CN.max(axis=1)
+    broken = np.zeros(len(block_CN), dtype=np.int64)
+    if not (np.isfinite(low) & np.isfinite(high)).all():
+        finite = np.isfinite(block_CN)
+        broken = (~finite).sum(axis=1)
         medians = np.array(
             [np.median(row[ok]) if ok.any() else 0.0 for row, ok in zip(block_CN, finite, strict=True)]
         )
         block_CN = np.where(finite, block_CN, medians[:, None])
-    middle = np.median(block_CN, axis=1)
-    low, high = block_CN.min(axis=1), block_CN.max(axis=1)
+        low, high = block_CN.min(axis=1), block_CN.max(axis=1)
+    middle = np.median(np.ascontiguousarray(block_CN[:, :: _thinning(block_CN)]), axis=1)
     psd_CF = spectrum(block_CN, rate_hz)
     block = SourceBlock(
         samples=block_CN.shape[1],
@@ -166,9 +169,10 @@ def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
 
 
 def robust_sd(block_CN: np.ndarray) -> np.ndarray:
-    """1.4826 times the median absolute deviation, per channel."""
-    middle = np.median(block_CN, axis=1, keepdims=True)
-    return 1.4826 * np.median(np.abs(block_CN - middle), axis=1)
+    """1.4826 times the median absolute deviation, per channel, of every fourth sample: a quarter of the time."""
+    thin_CN = np.ascontiguousarray(block_CN[:, :: _thinning(block_CN)])
+    middle = np.median(thin_CN, axis=1, keepdims=True)
+    return 1.4826 * np.median(np.abs(thin_CN - middle), axis=1)
 
 
 def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequence[np.ndarray]) -> np.ndarray:
@@ -190,9 +194,10 @@ def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequen
     """
     if usable.sum() < _FEWEST_FOR_REFERENCE:
         return np.full(len(block_CN), np.nan)
+    thin_CN = block_CN[:, :: _thinning(block_CN)]
     # Transposed first: a median along contiguous memory is twice as fast
-    centred = block_CN - np.median(np.ascontiguousarray(block_CN[usable].T), axis=1)
-    centred = centred - centred.mean(axis=1, keepdims=True)
+    centred = thin_CN - np.median(np.ascontiguousarray(thin_CN[usable].T), axis=1)
+    centred -= centred.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(length > 0, length, 1)[:, None]
     matrix = np.abs(unit @ unit.T)
@@ -235,6 +240,11 @@ def faults(
     return found
 
 
+def _thinning(block_CN: np.ndarray) -> int:
+    """Every which sample serves a figure that needs some hundred of them."""
+    return 4 if block_CN.shape[1] >= _FEWEST_TO_THIN else 1
+
+
 def _outliers(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values) & (values > 0)
     if known.sum() < _FEWEST_FOR_REFERENCE:
@@ -248,5 +258,8 @@ def _outliers(values: np.ndarray) -> np.ndarray:
 def _near_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
     reach = share * (high - low)
     return np.stack(
-        [(block_CN <= (low + reach)[:, None]).sum(axis=1), (block_CN >= (high - reach)[:, None]).sum(axis=1)]
+        [
+            np.count_nonzero(block_CN <= (low + reach)[:, None], axis=1),
+            np.count_nonzero(block_CN >= (high - reach)[:, None], axis=1),
+        ]
     )

@@ -7,9 +7,10 @@ how to write one.
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from eegfm_etl.events import Event
 from eegfm_etl.source import Ask
@@ -17,6 +18,7 @@ from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError
 
 ACCESS = ("open", "agreement", "simulated")
+T = TypeVar("T")
 _ID = re.compile(r"^[a-z0-9][a-z0-9_-]*$")
 
 
@@ -137,7 +139,13 @@ class Recipe:
         Source root to jobs, in a stable order. Reads names and tables, never samples.
     download
         Target folder and patterns (`wanted`) to the folder that then holds the files; None where the user
-        fetches them.
+        fetches them. A generic recipe's is also given the parameters.
+    describe
+        Source root to fields of this class that the data set itself states (``licence``, ``citation``).
+    apply_at
+        Where to sign the agreement, or to fetch the files, where `download` is None; None: `layout_source`.
+    layout
+        The layout that `plan` expects below the root, in a line: ``sub-*/eeg/*.edf, participants.tsv``.
     start_time_note
         Why the recordings' start time is not kept.
     params
@@ -164,12 +172,15 @@ class Recipe:
     layout_source: str
     namespace: str
     plan: Callable[..., list[Job]]
-    download: Callable[[Path, Sequence[str]], Path] | None = None
+    download: Callable[..., Path] | None = None
+    describe: Callable[[Path], Mapping[str, str]] | None = None
     start_time_note: str = "dropped: a date can help to identify a person"
     params: Mapping[str, str] = field(default_factory=dict)
     within_person: bool = False
     generic: bool = False
     accounts_for_every_file: bool = False
+    apply_at: str | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:
@@ -182,6 +193,30 @@ def wanted(rel: str, only: Sequence[str]) -> bool:
     """Whether a path below the root matches any of the globs, with or without its suffix; all without globs."""
     names = (rel, str(PurePosixPath(rel).with_suffix("")))
     return not only or any(fnmatchcase(name, pattern) for name in names for pattern in only)
+
+
+def by_file_names(job: Job, names: Sequence[str]) -> Job:
+    """Give what a sidecar declares by its channel names to the names that the file itself has.
+
+    They are the same but for case, dots and spaces: ``Fc5.`` in an EDF is ``Fc5`` in its ``channels.tsv``.
+    """
+    plain = {_plain(name): name for name in reversed(names)}
+
+    def matched(declared: Mapping[str, T]) -> dict[str, T]:
+        known = {plain.get(_plain(name), name): value for name, value in declared.items()}
+        return known | {name: value for name, value in declared.items() if name in names}
+
+    return replace(
+        job,
+        overrides=matched(job.overrides),
+        units=matched(job.units),
+        bad=matched(job.bad),
+        positions=matched(job.positions),
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[.\s]+", "", name).casefold()
 
 
 def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[str]]]:
@@ -199,3 +234,16 @@ def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Matc
                     kind.append(((Path(folder) / name).relative_to(root).as_posix(), match))
     empty = [one for one in folders if not any(rel.startswith(f"{one[0]}/") for rel, _ in found)]
     return sorted(found + empty, key=lambda one: one[0])
+
+
+def nearest(root: Path, rel: str, name: str) -> Path | None:
+    """Find the file of this name closest to a recording: in its folder, or one above it up to the root."""
+    for folder in PurePosixPath(rel).parents:
+        if (root / folder / name).is_file():
+            return root / folder / name
+    return None
+
+
+def parts_of(root: Path, *paths: Path | None) -> tuple[str, ...]:
+    """`Job.parts` of those sidecars that are there."""
+    return tuple(path.relative_to(root).as_posix() for path in paths if path is not None and path.is_file())

@@ -9,16 +9,19 @@ import numpy as np
 
 from eegfm_etl import quality
 from eegfm_etl.channels import ChannelPlan
-from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, SHORTEST_NOTCHED_S, Kernel
+from eegfm_etl.filters import NO_NOTCH, SHORTEST_HIGH_PASSED_S, SHORTEST_NOTCHED_S, Kernel, wanted_band
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import PASSBAND
 from eegfm_etl.spectra import FREQS_HZ
 from eegfm_etl.store import Plan, Tally, median_or_none
+from eegfm_etl.strands import Strand
 from eegfm_lake import electrodes
 from eegfm_lake.schema import BLOCK_S
 
 VERSION = "1"
 """Raised whenever the same source would be stored differently."""
+
+_DRIFT_SAMPLES = 0.1  # stored ones: less is not worth a word
 
 PLAUSIBLE_UV = (0.5, 300.0)
 """Physiological range of the median EEG channel's robust standard deviation."""
@@ -100,6 +103,7 @@ def chain(facts: Facts) -> dict[str, Any]:
             "up": plan.ratio.up,
             "down": plan.ratio.down,
             "method": "polyphase, zero phase, Kaiser 5",
+            **_other_rates(plan),
         },
         "filter": _filter_params(plan),
         "stored_quality": {
@@ -180,8 +184,12 @@ def _filter_params(plan: Plan) -> dict[str, Any]:
     """Describe the kernel of each type, and which segments were too short for it."""
     longest = int(np.argmax([segment.samples for segment in plan.segments]))
     types: dict[str, Any] = {}
+    rates: dict[str, float] = {}
+    for channel in plan.stored:
+        rates[channel.type] = max(channel.source_rate, rates.get(channel.type, 0.0))
     for channel, kernel in zip(plan.stored, plan.kernels[longest], strict=True):
-        types[channel.type] = {
+        slower = channel.source_rate < rates[channel.type]
+        types[f"{channel.type} at {channel.source_rate:g} Hz" if slower else channel.type] = {
             "high_pass_hz": kernel.high_pass_hz,
             "low_pass_hz": kernel.low_pass_hz,
             "notches_hz": list(kernel.notches_hz),
@@ -197,17 +205,39 @@ def _filter_params(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _other_rates(plan: Plan) -> dict[str, Any]:
+    """Say how channels of other rates were resampled, and by how much a ratio of small numbers drifts."""
+    own = [_rate(plan, strand) for strand in plan.strands]
+    drift_s = max(one.pop("drift_s") for one in own)
+    said: dict[str, Any] = {"rates": own} if len(own) > 1 else {}
+    return said | ({"drift_s": drift_s} if drift_s > _DRIFT_SAMPLES / plan.profile.rate_hz else {})
+
+
+def _rate(plan: Plan, strand: Strand) -> dict[str, Any]:
+    stored_hz = plan.profile.rate_hz
+    return {
+        "from_hz": strand.rate_hz,
+        "up": strand.ratio.up,
+        "down": strand.ratio.down,
+        "channels": [plan.stored[row].name for row in strand.rows],
+        "drift_s": strand.ratio.drift_s(strand.rate_hz, stored_hz, strand.source.n_samples),
+    }
+
+
 def _left_out(plan: Plan) -> list[str]:
     """Name the filters that the source's band makes impossible, or needless."""
-    nyquist_hz = min(channel.source_rate for channel in plan.stored) / 2
-    missing = []
-    if nyquist_hz <= plan.profile.low_pass_hz:
-        missing.append(f"low-pass {plan.profile.low_pass_hz:g} Hz: a source ends at {nyquist_hz:g} Hz")
     line_hz = plan.line_freq_hz
-    if line_hz is None:
-        missing.append("notch: line frequency unknown")
-    elif line_hz < plan.profile.low_pass_hz and nyquist_hz < line_hz + 2:
-        missing.append(f"notch {line_hz:g} Hz: a source ends at {nyquist_hz:g} Hz")
+    missing = [] if line_hz is not None else ["notch: line frequency unknown"]
+    for rate_hz in sorted({channel.source_rate for channel in plan.stored}):
+        types = {channel.type for channel in plan.stored if channel.source_rate == rate_hz}
+        bands = [wanted_band(kind, plan.profile) for kind in sorted(types)]
+        ends = f"a source ends at {rate_hz / 2:g} Hz"
+        lows = {low for low, _ in bands if low is not None and low >= rate_hz / 2}
+        highs = {high for _, high in bands if high >= rate_hz / 2}
+        missing += [f"high-pass {low:g} Hz: {ends}" for low in sorted(lows)]
+        missing += [f"low-pass {high:g} Hz: {ends}" for high in sorted(highs)]
+        if line_hz is not None and line_hz < plan.profile.low_pass_hz and rate_hz / 2 < line_hz + 2:
+            missing += [f"notch {line_hz:g} Hz: {ends}"] if types - set(NO_NOTCH) else []
     return missing
 
 

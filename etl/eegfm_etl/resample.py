@@ -17,7 +17,7 @@ PASSBAND = 0.84
 _KAISER_BETA = 5.0
 _HALF_LENGTH = 10  # zero crossings of the sinc on either side
 _FRAME = 2000  # stored samples resampled at once
-_LARGEST_UP = 4096
+_LARGEST = 2**16  # of either number of the ratio: the kernel has twenty times as many taps
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,17 @@ class Resampling:
         tolerance = Fraction(1, 10) / max(samples, 1)
         limit = 1
         while abs((ratio := exact.limit_denominator(limit)) - exact) > tolerance or ratio == 0:
-            limit *= 2
-            if limit > 2**40 or ratio.numerator > _LARGEST_UP:
+            if max(ratio.numerator, ratio.denominator) > _LARGEST:
                 break
+            limit *= 2
+        if max(ratio.numerator, ratio.denominator) > _LARGEST:
+            ratio = exact.limit_denominator(max(1, min(_LARGEST, int(_LARGEST / exact))))
         return cls(ratio.numerator, ratio.denominator)
+
+    def drift_s(self, source_hz: float, stored_hz: float, samples: int) -> float:
+        """Seconds by which the last of `samples` source samples lies off: no ratio of small numbers is exact."""
+        exact = Fraction(stored_hz) / Fraction(source_hz)
+        return float(abs(Fraction(self.up, self.down) - exact) * samples / Fraction(stored_hz))
 
     @property
     def half(self) -> int:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-_IN_MEMORY_BYTES = 256 * 2**20
+IN_MEMORY_BYTES = 256 * 2**20
+"""A recording whose stored channels fit into this is held in memory and read once."""
 
 
 class SampleSource(Protocol):
@@ -25,7 +26,8 @@ class SampleSource(Protocol):
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Give samples start to stop, counted at the rows' own rate: (rows, stop - start) float64 µV.
 
-        All rows of one call have one rate; None asks for every channel.
+        All rows of one call have one rate; None asks for every channel. A channel at a share of the fastest
+        one's rate has that share of its samples, rounded.
         """
         ...
 
@@ -69,8 +71,10 @@ class Segment:
         return self.stop - self.first
 
 
-def picked(source: SampleSource, rows: Sequence[int], chunk: int) -> SampleSource:
-    """Leave only some channels of a source, in memory if they fit there: then it is read once.
+def picked(
+    source: SampleSource, rows: Sequence[int], chunk: int, *, rate_hz: float, in_memory: bool
+) -> SampleSource:
+    """Leave only some channels of a source, all of one rate.
 
     Parameters
     ----------
@@ -79,15 +83,19 @@ def picked(source: SampleSource, rows: Sequence[int], chunk: int) -> SampleSourc
         Source channels to keep, in the order wanted.
     chunk : int
         Samples read at once.
+    rate_hz : float
+        Of these channels.
+    in_memory : bool
+        Read all of them now, once.
     """
-    part = _Picked(source, np.asarray(rows))
-    if len(rows) * source.n_samples * 8 > _IN_MEMORY_BYTES:
+    part = _Picked(source, np.asarray(rows), rate_hz)
+    if not in_memory:
         return part
-    data_uv = np.empty((len(rows), source.n_samples))
-    for start in range(0, source.n_samples, chunk):
-        stop = min(start + chunk, source.n_samples)
+    data_uv = np.empty((len(rows), part.n_samples))
+    for start in range(0, part.n_samples, chunk):
+        stop = min(start + chunk, part.n_samples)
         data_uv[:, start:stop] = part.read(start, stop)
-    return ArraySource(data_uv, source.rate_hz)
+    return ArraySource(data_uv, rate_hz)
 
 
 def chunks(source: SampleSource, segment: Segment, chunk: int) -> Iterator[np.ndarray]:
@@ -133,14 +141,12 @@ def without_trailing_zeros(source: SampleSource, segments: Sequence[Segment]) ->
 class _Picked:
     source: SampleSource
     rows: np.ndarray
-
-    @property
-    def rate_hz(self) -> float:
-        return self.source.rate_hz
+    rate_hz: float
 
     @property
     def n_samples(self) -> int:
-        return self.source.n_samples
+        total, own, fastest = self.source.n_samples, self.rate_hz, self.source.rate_hz
+        return total if own == fastest else round(total * (own / fastest))
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         chosen = self.rows if rows is None else self.rows[np.asarray(rows, dtype=np.int64)]

@@ -123,6 +123,8 @@ class SourceHeader:
         Further files that were read: a header's data, markers, sidecars.
     personal
         Names of the header's fields about a person that were filled in; their values never leave the reader.
+    faults
+        (channel, reason) of channels whose samples mean nothing though they can be read; zeros were read.
     notes
         What was read otherwise than MNE would, or repaired, in words: units, gaps, gains, dates.
     """
@@ -147,6 +149,7 @@ class SourceHeader:
     parts: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    faults: tuple[tuple[int, str], ...] = ()
 
     @property
     def duration_s(self) -> float:

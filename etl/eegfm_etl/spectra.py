@@ -1,5 +1,7 @@
 """Spectra in bins of 0.5 Hz, and the two ratios that tell hum and muscle from EEG."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import fft
 
@@ -9,6 +11,7 @@ FREQS_HZ = np.arange(0.5, 100.5, 0.5)
 LINE_CANDIDATES_HZ = (50.0, 60.0)
 
 _SHORTEST_S = 2.0  # shorter blocks have no spectrum
+_FEWEST = 4  # samples: a Hann window over fewer is zero
 
 
 def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -21,18 +24,22 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
     """
     n_channels, n = block_CN.shape
     psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
-    if n < _SHORTEST_S * rate_hz:
+    if n < max(_SHORTEST_S * rate_hz, _FEWEST):
         return psd_CF
     window = np.hanning(n).astype(np.float32)
     centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)
-    power = np.abs(fft.rfft(centred * window, axis=1)) ** 2 * (2 / (rate_hz * (window**2).sum()))
+    centred *= window
+    bins = fft.rfft(centred, axis=1, overwrite_x=True)
+    power = np.square(bins.real)
+    power += np.square(bins.imag)
     edges = np.searchsorted(
         np.arange(power.shape[1]) * rate_hz / n, np.append(FREQS_HZ - 0.25, FREQS_HZ[-1] + 0.25)
     )
     widths = np.diff(edges)
     known = (widths > 0) & (rate_hz / 2 >= FREQS_HZ + 0.25)
-    sums = np.cumsum(np.pad(power, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-    psd_CF[:, known] = (sums[:, edges[1:][known]] - sums[:, edges[:-1][known]]) / widths[known]
+    if known.any():
+        sums = np.add.reduceat(power[:, : edges[1:][known][-1]], edges[:-1][known], axis=1)
+        psd_CF[:, known] = sums * (2 / (rate_hz * np.square(window).sum())) / widths[known]
     return psd_CF
 
 
@@ -82,23 +89,38 @@ class SpectrumMean:
 
     def __init__(self, n_channels: int) -> None:
         self._sum_CF = np.zeros((n_channels, len(FREQS_HZ)))
-        self._blocks = 0
+        self._blocks_C = np.zeros(n_channels, dtype=np.int64)
 
     def add(self, psd_CF: np.ndarray) -> None:
         """Count a block's spectrum, shape (C, F)."""
         if np.isfinite(psd_CF).any():
             self._sum_CF += psd_CF
-            self._blocks += 1
+            self._blocks_C += 1
 
     def median(self, rows: np.ndarray) -> np.ndarray:
         """Give the median over some channels, shape (F,): µV²/Hz, NaN where unknown."""
-        if self._blocks == 0 or len(rows) == 0:
-            return np.full(len(FREQS_HZ), np.nan)
-        return np.median(self._sum_CF[rows] / self._blocks, axis=0)
+        mean_CF = self._sum_CF[rows] / np.maximum(self._blocks_C[rows], 1)[:, None]
+        mean_CF[self._blocks_C[rows] == 0] = np.nan
+        known = np.isfinite(mean_CF).any(axis=0)
+        middle = np.full(len(FREQS_HZ), np.nan)
+        middle[known] = np.nanmedian(mean_CF[:, known], axis=0)
+        return middle
 
     def rms_uv(self, low_hz: float, high_hz: float) -> np.ndarray:
         """Give each channel's amplitude in a band, shape (C,): µV, NaN without a spectrum."""
-        if self._blocks == 0:
+        if not self._blocks_C.any():
             return np.full(len(self._sum_CF), np.nan)
         inside = (low_hz <= FREQS_HZ) & (high_hz >= FREQS_HZ) & np.isfinite(self._sum_CF).all(axis=0)
-        return np.sqrt(self._sum_CF[:, inside].sum(axis=1) / self._blocks * (FREQS_HZ[1] - FREQS_HZ[0]))
+        if not inside.any():
+            return np.full(len(self._sum_CF), np.nan)
+        return np.sqrt(
+            self._sum_CF[:, inside].sum(axis=1) / self._blocks_C.max() * (FREQS_HZ[1] - FREQS_HZ[0])
+        )
+
+    @classmethod
+    def together(cls, parts: Sequence[tuple[np.ndarray, "SpectrumMean"]]) -> "SpectrumMean":
+        """Join means of different channels: (rows, mean) of each part."""
+        joined = cls(sum(len(rows) for rows, _ in parts))
+        for rows, part in parts:
+            joined._sum_CF[rows], joined._blocks_C[rows] = part._sum_CF, part._blocks_C
+        return joined

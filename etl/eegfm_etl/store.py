@@ -13,14 +13,17 @@ from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import SHORTEST_HIGH_PASSED_S, TYPE_BANDS, Kernel, filtered
 from eegfm_etl.measure import SourceFigures
 from eegfm_etl.resample import Resampling, resampled
-from eegfm_etl.samples import SampleSource, Segment, chunks
+from eegfm_etl.samples import Segment, chunks
 from eegfm_etl.spectra import SpectrumMean, spectrum
-from eegfm_etl.tape import Frames, in_pieces
+from eegfm_etl.strands import Strand
+from eegfm_etl.tape import Frames, fitted, in_pieces
+from eegfm_etl.transform import transformed
 from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
+_THINNING = 4  # every fourth stored sample is counted there
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,27 @@ class Plan:
     """What is fixed before the second pass."""
 
     profile: Profile
-    rate_hz: float  # of the source
     stored: list[ChannelPlan]
-    segments: list[Segment]
-    ratio: Resampling
+    strands: list[Strand]  # the stored channels by rate, the fastest first
     line_freq_hz: float | None
     line_freq_origin: str | None
     kernels: list[list[Kernel]]  # per segment, per stored channel
     steps_uv: np.ndarray
+
+    @property
+    def rate_hz(self) -> float:
+        """Rate of the fastest stored channel."""
+        return self.strands[0].rate_hz
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Segments, counted at that rate."""
+        return self.strands[0].segments
+
+    @property
+    def ratio(self) -> Resampling:
+        """From that rate to the profile's; it says how many samples are stored."""
+        return self.strands[0].ratio
 
     @property
     def block(self) -> int:
@@ -77,30 +93,29 @@ class Tally:
 
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
         """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
-        values = np.arange(-_HISTOGRAM, _HISTOGRAM + 1)
+        half = (self.histogram.sum(axis=1) + 1) // 2
         scales = []
-        for counts in self.histogram:
-            middle = values[np.searchsorted(counts.cumsum(), counts.sum() / 2)]
-            order = np.argsort(np.abs(values - middle), kind="stable")
-            half = np.searchsorted(counts[order].cumsum(), counts.sum() / 2)
-            scales.append(1.4826 * abs(values[order[half]] - middle))
+        for counts, least in zip(self.histogram, half, strict=True):
+            middle = int(np.searchsorted(counts.cumsum(), least))
+            above, below = counts[middle + 1 :], counts[:middle][::-1]
+            within = np.zeros(max(len(above), len(below)) + 1, dtype=np.int64)  # at each distance
+            within[0] = counts[middle]
+            within[1 : len(above) + 1] += above
+            within[1 : len(below) + 1] += below
+            scales.append(1.4826 * int(np.searchsorted(within.cumsum(), least)))
         return np.array(scales) * steps_uv
 
 
-def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, chunk: int) -> Tally:
+def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     """Write the signal file of a recording.
 
     Parameters
     ----------
-    source : SampleSource
-        Only the channels to be stored.
     plan : Plan
     figures : SourceFigures
-        Of the same source.
+        Of the same strands.
     out : Path
         The signal file to write.
-    chunk : int
-        Samples read at once.
 
     Returns
     -------
@@ -114,8 +129,7 @@ def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, c
         first = 0
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
-            frames = harmonised_frames(source, plan, index, figures.offsets_uv[index], chunk)
-            for start, filtered_CN in enumerate(in_pieces(frames, plan.block, total)):
+            for start, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
                 stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
                 judged = _judge(stored_CN, plan, figures, len(tally.blocks), near, tally)
                 writer.write_block(stored_CN, judged.columns)
@@ -127,23 +141,39 @@ def store(source: SampleSource, plan: Plan, figures: SourceFigures, out: Path, c
     return tally
 
 
-def harmonised_frames(
-    source: SampleSource, plan: Plan, index: int, offset_uv: np.ndarray, chunk: int
-) -> Iterator[np.ndarray]:
-    """Resample and filter one segment; a short one is detrended where it would have been high-passed.
+def _blocks(plan: Plan, index: int, offset_uv: np.ndarray, total: int) -> Iterator[np.ndarray]:
+    """Yield the blocks of one segment: (C, at most a block's samples) float32 µV at the profile's rate."""
+    pieces = [
+        in_pieces(_harmonised(plan, strand, index, offset_uv[strand.rows], total), plan.block, total)
+        for strand in plan.strands
+    ]
+    if len(pieces) == 1:
+        yield from pieces[0]
+        return
+    for parts in zip(*pieces, strict=True):
+        block_CN = np.empty((len(plan.stored), parts[0].shape[1]), np.float32)
+        for strand, part in zip(plan.strands, parts, strict=True):
+            block_CN[strand.rows] = part
+        yield block_CN
 
-    Yields
-    ------
-    np.ndarray, shape (C, n), float32
-        µV at the profile's rate.
-    """
-    segment, kernels = plan.segments[index], plan.kernels[index]
-    total = plan.ratio.stored(segment.samples)
-    centred = _centred(chunks(source, segment, chunk), offset_uv)
-    frames: Frames = resampled(centred, plan.ratio, segment.samples)
-    if segment.samples < SHORTEST_HIGH_PASSED_S * plan.rate_hz:
-        frames = [_detrended(np.concatenate(list(frames), axis=1), plan.stored)]
-    return filtered(frames, kernels, total)
+
+def _harmonised(
+    plan: Plan, strand: Strand, index: int, offset_uv: np.ndarray, total: int
+) -> Iterator[np.ndarray]:
+    """Resample and filter one segment; a short one is detrended where it would have been high-passed."""
+    segment, kernels = strand.segments[index], [plan.kernels[index][row] for row in strand.rows]
+    centred = _centred(chunks(strand.source, segment, strand.chunk), offset_uv)
+    long = plan.segments[index].samples >= SHORTEST_HIGH_PASSED_S * plan.rate_hz
+    if long:
+        frames: Frames = transformed(centred, strand.ratio, kernels, segment.samples)
+    else:
+        frames = resampled(centred, strand.ratio, segment.samples)
+    if strand.ratio.stored(segment.samples) != total:
+        frames = fitted(frames, total)
+    if long:
+        return iter(frames)
+    stored = [plan.stored[row] for row in strand.rows]
+    return filtered([_detrended(np.concatenate(list(frames), axis=1), stored)], kernels, total)
 
 
 def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
@@ -155,19 +185,22 @@ def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
 
 def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
     rows = [row for row, channel in enumerate(stored) if TYPE_BANDS.get(channel.type, (0.0,))[0] is not None]
-    samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
+    if rows:
+        samples_CN[rows] = signal.detrend(samples_CN[rows].astype(np.float64), axis=1)
     return samples_CN
 
 
 def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> np.ndarray:
-    units = np.rint(samples_CN / steps_uv[:, None].astype(np.float32))
-    tally.clipped += (np.abs(units) > _INT16).sum(axis=1)
-    stored_CN = np.clip(units, -_INT16, _INT16).astype(np.int16)
-    bins = np.clip(stored_CN, -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
-    bins += np.arange(len(bins))[:, None] * tally.histogram.shape[1]
-    tally.histogram += np.bincount(bins.ravel(), minlength=tally.histogram.size).reshape(
-        tally.histogram.shape
-    )
+    units = samples_CN * (1 / steps_uv[:, None]).astype(np.float32)
+    np.rint(units, out=units)
+    beyond = np.abs(units).max(axis=1) > _INT16
+    if beyond.any():
+        tally.clipped[beyond] += np.count_nonzero(np.abs(units[beyond]) > _INT16, axis=1)
+        np.clip(units, -_INT16, _INT16, out=units)
+    stored_CN = units.astype(np.int16)
+    bins = np.clip(stored_CN[:, ::_THINNING], -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
+    for row, counted in enumerate(bins):
+        tally.histogram[row] += np.bincount(counted, minlength=tally.histogram.shape[1])
     return stored_CN
 
 

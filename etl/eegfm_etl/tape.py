@@ -101,3 +101,26 @@ def extended(frames: Frames, pad: int, total: int) -> Iterator[np.ndarray]:
     tail = tape.take(last, total)
     yield tail
     yield np.concatenate([2 * tail[:, -1:] - tail[:, -2::-1][:, :reach], zeros], axis=1)
+
+
+def fitted(frames: Frames, total: int) -> Iterator[np.ndarray]:
+    """Cut a stream to a length, or hold its last sample until there: a slow channel ends between two samples.
+
+    Parameters
+    ----------
+    frames : iterable of np.ndarray, shape (C, n)
+    total : int
+
+    Yields
+    ------
+    np.ndarray, shape (C, n)
+        ``total`` samples in all.
+    """
+    missing, last = total, None
+    for frame in frames:
+        piece = frame[:, :missing]
+        if piece.shape[1]:
+            missing, last = missing - piece.shape[1], piece[:, -1:]
+            yield piece
+    if missing and last is not None:
+        yield np.repeat(last, missing, axis=1)

@@ -8,7 +8,7 @@ import csv
 import math
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +126,7 @@ def positions(names: Sequence[str]) -> np.ndarray:
     return np.array([_template().get(name, missing) for name in names], dtype=np.float64).reshape(-1, 3)
 
 
+@lru_cache(maxsize=4096)
 def region(x: float, y: float, z: float) -> str:
     """Name the region of scalp under a position, lobe × side.
 

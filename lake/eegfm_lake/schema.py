@@ -136,6 +136,7 @@ EVENTS = _list_of(
     ("value", _TEXT),
     ("source_label", _TEXT),
     ("channel", _TEXT),
+    ("hed", _TEXT),  # tags of the Hierarchical Event Descriptors; NULL where the data set has none
 )
 
 SEGMENTS = _list_of(("start_s", _F64), ("first_sample", _I64), ("samples", _I64), ("first_block", _I32))

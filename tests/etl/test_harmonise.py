@@ -58,7 +58,7 @@ def test_what_is_stored_does_not_depend_on_the_chunks(tmp_path_factory, lengths_
 def test_a_recording_too_big_for_memory_is_stored_as_one_that_fits(tmp_path, monkeypatch):
     data_uv = noise(3, 70, 160)
     fits, _ = run(data_uv, 160, tmp_path / "fits.parquet", line_freq_hz=None)
-    monkeypatch.setattr("eegfm_etl.samples._IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("eegfm_etl.strands.IN_MEMORY_BYTES", 1000)
     streamed, _ = run(data_uv, 160, tmp_path / "streamed.parquet", line_freq_hz=None, chunk_s=7.3)
     assert streamed.signal_file.sha256 == fits.signal_file.sha256
 
@@ -216,7 +216,9 @@ def test_scale_is_the_robust_standard_deviation_of_the_stored_samples(tmp_path):
     done, stored_CN = run(noise(4, 60, 160), 160, tmp_path / "s.parquet")
     middle = np.median(stored_CN, axis=1, keepdims=True)
     expected = 1.4826 * np.median(np.abs(stored_CN - middle), axis=1)
-    assert [one["scale_uv"] for one in done.channels] == pytest.approx(expected, abs=0.16)
+    assert [one["scale_uv"] for one in done.channels] == pytest.approx(
+        expected, rel=0.05
+    )  # of every fourth sample
 
 
 def test_spectra_before_and_after_agree_in_the_band_and_differ_at_the_line(tmp_path):
@@ -238,14 +240,14 @@ class Endless:
     n_samples: int
     n_channels: int = 4
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, rows=None) -> np.ndarray:
         times_s = np.arange(start, stop) / self.rate_hz
-        frequencies = 3.0 + 4 * np.arange(self.n_channels)[:, None]
+        frequencies = 3.0 + 4 * np.arange(self.n_channels)[slice(None) if rows is None else rows][:, None]
         return 50 * np.sin(2 * np.pi * frequencies * times_s) + 20 * np.sin(2 * np.pi * 0.01 * times_s)
 
 
 def peak_bytes(hours: float, tmp_path, monkeypatch) -> int:
-    monkeypatch.setattr("eegfm_etl.samples._IN_MEMORY_BYTES", 2**20)
+    monkeypatch.setattr("eegfm_etl.strands.IN_MEMORY_BYTES", 2**20)
     source = Endless(100.0, int(hours * 3600 * 100))
     tracemalloc.start()
     try:

@@ -1,5 +1,6 @@
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from eegfm_lake import schema
 from eegfm_lake.cohort import freeze, library
 from eegfm_lake.errors import EegfmError, UsageError
-from eegfm_lake.lock import find_lock, read_lock, verify
+from eegfm_lake.lock import Lock, find_lock, read_lock, verify
 from eegfm_lake.signals import open_signal
 from eegfm_lake.table import Lake
 from eegfm_lake.windows import check_distance, place_windows, typed_answer
@@ -289,9 +290,10 @@ def test_the_library_is_listed_and_every_cohort_of_it_freezes(tmp_path):
             recording_id = f"{dataset}/P0{i}/R04"
             row = write_tiny_recording(lake, recording_id, trials=8, seed=i, person=name)
             lake.commit_recordings([{**row, "recording_id": f"{dataset}/{person}/R04"}])
+    lake.commit_recordings(_clinical_rows(lake))
     assert set(library()) >= {
         "pretrain_30s", "pretrain_4s", "eegmmidb_left_right", "eegmmidb_pretrain", "reference_known",
-        "simulated_left_right",
+        "simulated_left_right", "eegmat_arithmetic", "official_split", "seizures", "sleep_stages",
     }  # fmt: skip
     assert all(library().values())
     locks = {name: read_lock(freeze(lake, name).path) for name in library()}
@@ -304,6 +306,47 @@ def test_the_library_is_listed_and_every_cohort_of_it_freezes(tmp_path):
     assert locks["simulated_left_right"].people == {"sim/A01", "sim/B01", "sim/C01"}
     without = freeze(lake, "simulated_left_right", params={"without": "sim/A01"})
     assert read_lock(without.path).people == {"sim/B01", "sim/C01"}
+    assert _asked(locks["eegmat_arithmetic"], "split", "label") == {
+        ("train", "rest/eyes_closed"): 10, ("valid", "rest/eyes_closed"): 10, ("test", "rest/eyes_closed"): 10
+    }  # fmt: skip
+    assert _asked(locks["official_split"], "split", "label") == {
+        ("train", "clinical/normal"): 5, ("test", "clinical/abnormal"): 5
+    }  # fmt: skip
+    assert _asked(locks["seizures"], "start_s", "label") == {
+        (0.0, "background"): 1, (10.0, "seizure"): 1, (20.0, "seizure"): 1
+    }  # fmt: skip
+    assert _asked(locks["sleep_stages"], "start_s", "label") == {(12.0, "sleep/n2"): 1}
+    whole = freeze(lake, "sleep_stages", params={"whole": "1"})
+    assert _asked(read_lock(whole.path), "label") == {("sleep/wake",): 1, ("sleep/n2",): 1}
+
+
+def _clinical_rows(lake: Lake) -> list[dict]:
+    """Recordings of 53 s with the labels, splits and events that clinical recipes give."""
+
+    def row(dataset: str, run: str, **fields: object) -> dict:
+        return write_tiny_recording(lake, f"{dataset}/P01/{run}", trials=8, seed=7, **fields)
+
+    def events(*marks: tuple[float, float, str]) -> list[dict]:
+        nothing = {"value": None, "source_label": "x", "channel": None}
+        return [{"onset_s": at, "duration_s": s, "label": label, **nothing} for at, s, label in marks]
+
+    rest = {"label": "rest/eyes_closed", "events": []}
+    sleep = events((2, 30, "protocol/sleep_period"), (0, 30, "sleep/wake"), (12, 30, "sleep/n2"))
+    sleep[0]["duration_s"] = 40.0
+    return [
+        *(row("eegmat", f"Subject{n}", person=f"eegmat/Subject{n}", **rest) for n in ("27", "28", "32")),
+        row("tuab", "a", person="tuh/a", label="clinical/normal", official_split="train", events=[]),
+        row("tuab", "b", person="tuh/b", label="clinical/abnormal", official_split="test", events=[]),
+        row(
+            "siena", "PN00", events=events((0, 12, "background"), (12, 9, "seizure"), (21, 9.5, "background"))
+        ),
+        row("sleep_edf", "SC400", events=sleep),
+    ]
+
+
+def _asked(lock: Lock, *columns: str) -> Counter:
+    """How often each combination of values occurs among a lock's windows."""
+    return Counter(tuple(window[column] for column in columns) for window in lock.windows.to_pylist())
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from eegfm_etl.source import Ask, SourceError, SourceHeader
 # Format, as `eegfm_etl.sniff.sniff` names it, to the module whose ``open_recording(path, ask)`` reads it. Modules
 # are imported when first needed: their libraries take seconds together.
 OPENERS: dict[str, str] = {
-    "EDF": "eegfm_etl.mne_source",
-    "BDF": "eegfm_etl.mne_source",
+    "EDF": "eegfm_etl.formats.edf_source",
+    "BDF": "eegfm_etl.formats.edf_source",
     "BCI2000": "eegfm_etl.formats.bci2000",
     "BESA average": "eegfm_etl.formats.averages",
     "BrainVision": "eegfm_etl.formats.brainvision",
@@ -70,7 +70,7 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
     _refuse_impossible(path, source.header)
     beside = [str(one) for one in companions.parts(path) if one != path]
     source.header = replace(source.header, parts=tuple(dict.fromkeys([*source.header.parts, *beside])))
-    if ask.annotations:
+    if ask.annotations and kind not in ("EDF", "BDF"):  # which read them themselves
         source.header = with_annotations(source.header, ask.annotations)
     return source
 

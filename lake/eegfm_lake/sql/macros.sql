@@ -16,7 +16,7 @@ FROM recordings_rows;
 CREATE MACRO trials(pattern, before, after) AS TABLE
 SELECT
     recording_id, profile, dataset, person, session, task, run,
-    e.label AS label, e.value AS value, e.source_label AS source_label,
+    e.label AS label, e.value AS value, e.source_label AS source_label, e.hed AS hed,
     e.onset_s AS onset_s, e.duration_s AS duration_s,
     e.onset_s - before AS start, CAST(before + after AS DOUBLE) AS seconds
 FROM (
