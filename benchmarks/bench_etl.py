@@ -190,6 +190,7 @@ class Peak:
         self.mib = 0.0
 
     def watch(self, child: subprocess.Popen) -> None:
+        """Look five times a second until the process has ended."""
         import psutil
 
         done = threading.Event()
@@ -270,7 +271,8 @@ def table(known: dict) -> str:
     if part := known.get("script"):
         low, high = part["ratios"]
         lines += [
-            f"`{part['command']}`, {part['machine']}; {part['files']} recordings of eegmmidb (64 channels, 160 Hz, 125 s),",
+            f"`{part['command']}`, {part['machine']};",
+            f"{part['files']} recordings of eegmmidb (64 channels, 160 Hz, 125 s),",
             "each process held to one core, in turn; starting Python is taken off both.",
             "",
             "| | wanted | measured |", "| --- | --- | --- |",

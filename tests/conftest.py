@@ -48,3 +48,9 @@ def zoo_dir() -> Path:
 def ds004362_dir() -> Path:
     """BIDS sidecars of all 1,526 eegmmidb recordings, without signals."""
     return _unpacked("ds004362")
+
+
+@pytest.fixture(scope="session")
+def uci_eeg_dir() -> Path:
+    """UCI EEG Database, original text: 2 people, 3 conditions, 10 trials each."""
+    return _unpacked("uci_eeg")

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+# A trial of UCI's EEG Database; a folder of one person's trials is a recording.
+TRIAL = re.compile(r"(?P<person>co\d[ac]\d{7})\.rd\.(?P<trial>\d{3})(?:\.gz)?", re.IGNORECASE)
 FOLDER_FORMATS = {".mff": "MFF", ".mefd": "MEF3", ".ds": "CTF"}
 NEURALYNX = (".ncs", ".nev", ".nse", ".ntt", ".nvt")
 
@@ -53,6 +55,9 @@ def folder_format(folder: Path, names: Iterable[str]) -> str | None:
     suffix = folder.suffix.lower()
     if suffix in FOLDER_FORMATS:
         return FOLDER_FORMATS[suffix]
+    names = list(names)
+    if len({match["person"].lower() for name in names if (match := TRIAL.fullmatch(name))}) == 1:
+        return "UCI text"
     return "Neuralynx" if any(name.lower().endswith(".ncs") for name in names) else None
 
 
@@ -65,7 +70,11 @@ def parts(path: Path) -> list[Path]:
     if path.is_dir():
         if path.suffix.lower() in FOLDER_FORMATS:
             return sorted(one for one in path.rglob("*") if one.is_file())
-        return sorted(one for one in path.iterdir() if one.suffix.lower() in NEURALYNX and one.is_file())
+        return sorted(
+            one
+            for one in path.iterdir()
+            if (one.suffix.lower() in NEURALYNX or TRIAL.fullmatch(one.name)) and one.is_file()
+        )
     others = [one for one in _beside(path) if one.is_file()]
     return [path, *dict.fromkeys(others)]
 

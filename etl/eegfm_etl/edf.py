@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from eegfm_etl.source import SourceError
@@ -73,18 +74,21 @@ class EdfHeader:
     @property
     def signals(self) -> list[int]:
         """Indices of the signals that hold samples."""
+        lists = set(self.annotations)
         return [
             i
             for i, label in enumerate(self.labels)
-            if label.lower() not in _ANNOTATION_LABELS
-            and self.samples_per_record[i] > 0
-            and not (self.annotations and _CARRIER.match(label))
+            if i not in lists and self.samples_per_record[i] > 0 and not (lists and _CARRIER.match(label))
         ]
 
     @property
     def cut_off(self) -> bool:
         """Whether the file ends before its last record."""
         return any("cut off" in note for note in self.notes)
+
+    def rate_hz(self, signal: int) -> float:
+        """Rate of a signal: 35 samples in 0.7 s are 50 Hz, not 50.00000000000001."""
+        return float(self.samples_per_record[signal] / Fraction(str(self.record_s)))
 
     def offset_bytes(self, signal: int) -> int:
         """Bytes from a record's start to a signal's first sample."""

@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from eegfm_etl.source import SourceError
 
 # What readers and file formats write beside real annotations: time stamps of records, joints, padding.
 _NO_EVENT = re.compile(r"^$|^[+-]\d+(\.\d+)?$|^BAD_ACQ_SKIP$|^EDGE boundary$|^boundary$|^New Segment/")
@@ -63,6 +65,40 @@ def label_events(
             )
         )
     return sorted(events, key=lambda event: event.onset_s)
+
+
+def in_order(
+    annotations: Iterable[tuple[float, float, str]], true_labels: Mapping[str, Sequence[str]]
+) -> list[tuple[float, float, str]]:
+    """Give annotations the labels that were published apart, first to last.
+
+    Parameters
+    ----------
+    annotations : iterable of (onset_s, duration_s, text)
+    true_labels : mapping of str to sequence of str
+        Source text → what its annotations say in truth, in the order of their onsets.
+
+    Returns
+    -------
+    list of (onset_s, duration_s, text)
+        By onset.
+
+    Raises
+    ------
+    SourceError
+        Where there are more or fewer annotations than true labels: then none can be trusted.
+    """
+    found = sorted(annotations, key=lambda one: one[0])
+    waiting = {_plain(text): iter(labels) for text, labels in true_labels.items()}
+    for text, labels in true_labels.items():
+        count = sum(_plain(one[2]) == _plain(text) for one in found)
+        if count != len(labels):
+            raise SourceError(
+                "read",
+                f"it holds {count} events {text!r}, but {len(labels)} true labels were published for them; "
+                "one of the two files is cut off or belongs to another recording",
+            )
+    return [(onset, length, next(waiting.get(_plain(text), iter([text])))) for onset, length, text in found]
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,7 @@ import os
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.events import Event, label_events
+from eegfm_etl.events import Event, in_order, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
@@ -122,7 +122,7 @@ def process_file(
         segments=[Segment(*segment) for segment in header.segments],
         line_freq_hz=line_freq_hz,
         line_freq_origin=line_freq_origin,
-        hardware_band=header.hardware_band,
+        hardware_band=header.hardware_band or job.hardware_band,
         out=out_dir / "signal.parquet",
     )
     return _row(path, job, stamp, profile, header, done), done.signal_file
@@ -211,8 +211,7 @@ def _reader() -> ReaderProcess:
 
 
 def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
-    positions = {**header.positions, **job.positions}
-    planned = plan_channels(header.names, header.types, positions, header.rates, dict(job.overrides))
+    planned = _planned(header, job)
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     faults = dict(header.faults)
     channels = [
@@ -234,6 +233,24 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
     )
+
+
+def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:
+    """Plan the channels under the names that the recipe gives them, and keep the file's beside these."""
+    if job.names and len(job.names) != len(header.names):
+        raise SourceError(
+            "channels",
+            f"{job.path.name} has {len(header.names)} channels ({', '.join(header.names[:6])} …), where the "
+            f"data set's documentation lists {len(job.names)}; it is of another kind or damaged",
+        )
+    names = [
+        said or own for own, said in zip(header.names, job.names or [""] * len(header.names), strict=True)
+    ]
+    now = dict(zip(header.names, names, strict=True))
+    positions = {now.get(own, own): xyz for own, xyz in {**header.positions, **job.positions}.items()}
+    overrides = {now.get(own, own): kind for own, kind in job.overrides.items()}
+    planned = plan_channels(names, header.types, positions, header.rates, overrides)
+    return [replace(one, source_name=header.names[one.source_index]) for one in planned]
 
 
 def _marked(channel: ChannelPlan, reason: str | None) -> ChannelPlan:
@@ -294,7 +311,7 @@ def _row(
         "spectrum": done.spectrum,
         "ingest": dict(stamp.ingest),
         "channels": done.channels,
-        "events": [asdict(event) for event in _events(header, job)],
+        "events": [dict(vars(event)) for event in _events(header, job)],
         "label": job.label,
         "target": job.target,
         "official_split": job.official_split,
@@ -325,7 +342,10 @@ def _parts(job: Job, parts: Sequence[Path]) -> list[str]:
 
 
 def _events(header: SourceHeader, job: Job) -> list[Event]:
-    of_file = label_events(list(header.annotations), job.labels) if job.events is None else list(job.events)
+    if job.events is not None:
+        of_file = list(job.events)
+    else:
+        of_file = label_events(in_order(header.annotations, job.in_order), job.labels)
     return sorted([*of_file, *job.more_events], key=lambda event: event.onset_s)
 
 
@@ -335,11 +355,12 @@ def _methodology(job: Job, header: SourceHeader, done: Harmonised) -> list[dict[
     found |= {covariate: (value, "recorded") for covariate, value in header.recorded}
     if done.line_freq_hz is not None and done.line_freq_origin is not None:
         found["line_freq"] = (f"{done.line_freq_hz:g}", done.line_freq_origin)
-    low, high = header.hardware_band or (None, None)
+    origin = "declared" if header.hardware_band is None else "recorded"
+    low, high = header.hardware_band or job.hardware_band or (None, None)
     if low is not None:
-        found["hardware_highpass"] = (f"{low:g}", "recorded")
+        found["hardware_highpass"] = (f"{low:g}", origin)
     if high is not None:
-        found["hardware_lowpass"] = (f"{high:g}", "recorded")
+        found["hardware_lowpass"] = (f"{high:g}", origin)
     return [
         {"covariate": name, "value": value, "origin": origin}
         for name, (value, origin) in sorted(found.items())

@@ -31,13 +31,15 @@ class SourceBlock:
     """Figures of one block of source samples, a value a channel."""
 
     samples: int | np.ndarray  # one count, or a count a channel where their rates differ
-    middle: np.ndarray  # median of every fourth sample, µV
+    middle: np.ndarray  # mean of every fourth sample, µV
     low: np.ndarray
     high: np.ndarray
     at: np.ndarray  # (2, C) samples at the block's minimum, at its maximum
-    close: np.ndarray  # (2, C) samples within a twentieth of the block's range of them
+    close: (
+        np.ndarray
+    )  # (2, C) samples within a twentieth of the block's range of them, where `at` is more than one
     flat: np.ndarray
-    range_uv: np.ndarray  # largest distance from the block's median
+    range_uv: np.ndarray  # largest distance from the middle
     broken: np.ndarray  # samples that are no finite number
     line_ratios: np.ndarray  # (line frequencies, C)
     high_freq: np.ndarray
@@ -72,16 +74,18 @@ def source_block(
         )
         block_CN = np.where(finite, block_CN, medians[:, None])
         low, high = block_CN.min(axis=1), block_CN.max(axis=1)
-    middle = np.median(np.ascontiguousarray(block_CN[:, :: _thinning(block_CN)]), axis=1)
+    thin_CN = block_CN[:, :: _thinning(block_CN)]
+    middle = thin_CN.mean(axis=1)
     psd_CF = spectrum(block_CN, rate_hz)
+    at, close = _at_the_ends(block_CN, low, high)
     block = SourceBlock(
         samples=block_CN.shape[1],
         middle=middle,
         low=low,
         high=high,
-        at=_near_the_ends(block_CN, low, high, _SLACK),
-        close=_near_the_ends(block_CN, low, high, _CLOSE),
-        flat=block_CN.std(axis=1) < FLAT_UV,
+        at=at,
+        close=close,
+        flat=thin_CN.std(axis=1) < FLAT_UV,
         range_uv=np.maximum(high - middle, middle - low),
         broken=broken,
         line_ratios=np.array([line_ratio(psd_CF, line) for line in lines_hz]),
@@ -169,10 +173,10 @@ def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
 
 
 def robust_sd(block_CN: np.ndarray) -> np.ndarray:
-    """1.4826 times the median absolute deviation, per channel, of every fourth sample: a quarter of the time."""
-    thin_CN = np.ascontiguousarray(block_CN[:, :: _thinning(block_CN)])
-    middle = np.median(thin_CN, axis=1, keepdims=True)
-    return 1.4826 * np.median(np.abs(thin_CN - middle), axis=1)
+    """1.4826 times the median distance from the mean, per channel, of every fourth sample: cheap, and robust."""
+    thin_CN = block_CN[:, :: _thinning(block_CN)]
+    distance = thin_CN - thin_CN.mean(axis=1, keepdims=True)
+    return 1.4826 * np.median(np.abs(distance, out=distance), axis=1, overwrite_input=True)
 
 
 def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequence[np.ndarray]) -> np.ndarray:
@@ -201,6 +205,8 @@ def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequen
     length = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(length > 0, length, 1)[:, None]
     matrix = np.abs(unit @ unit.T)
+    if len({len(others) for others in near}) == 1:
+        return matrix[np.arange(len(matrix))[:, None], np.stack(near)].max(axis=1).astype(np.float64)
     return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
 
 
@@ -253,6 +259,16 @@ def _outliers(values: np.ndarray) -> np.ndarray:
     middle = np.median(log[known])
     spread = 1.4826 * np.median(np.abs(log[known] - middle))
     return known & (log - middle > max(np.log(NOISY_RATIO), OUTLIER_SD * spread))
+
+
+def _at_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end."""
+    at = _near_the_ends(block_CN, low, high, _SLACK)
+    close = at.copy()
+    several = np.flatnonzero((at > 1).any(axis=0))
+    if several.size:
+        close[:, several] = _near_the_ends(block_CN[several], low[several], high[several], _CLOSE)
+    return at, close
 
 
 def _near_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:

@@ -17,10 +17,13 @@ from typing import Self
 import numpy as np
 
 from eegfm_etl import reader_child
+from eegfm_etl.samples import SampleSource
+from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 __all__ = ["ProcessSource", "ReaderProcess", "SourceError", "SourceHeader", "open_source"]
 
+IN_PROCESS = ("EDF", "BDF")
 TIME_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 6 * 2**30  # address space: libraries reserve about 2 GiB that they never touch
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MNE_LOGGING_LEVEL": "ERROR"}
@@ -92,8 +95,15 @@ class ReaderProcess:
         chosen = None if rows is None else [int(row) for row in rows]
         return self._ask(("read", int(start), int(stop), chosen))
 
-    def open(self, path: str | Path, ask: Ask | None = None) -> "ProcessSource":
-        """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened."""
+    def open(self, path: str | Path, ask: Ask | None = None) -> SampleSource:
+        """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened.
+
+        EDF and BDF are read in the caller's own process: nothing of their reader can crash it, and to send samples
+        through a pipe costs as much as to read them.
+        """
+        kind = sniff(Path(path))
+        if kind in IN_PROCESS:
+            return open_source(path, ask, kind)
         return ProcessSource(self, self.header(path, ask))
 
     @property
@@ -201,11 +211,11 @@ class ProcessSource:
         return self._process.read(start, stop, rows)
 
 
-def open_source(path: str | Path, ask: Ask | None = None):
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
     """Open a source in this process; see `eegfm_etl.formats.open_source`."""
     from eegfm_etl.formats import open_source as open_in_process  # MNE takes half a second to import
 
-    return open_in_process(path, ask)
+    return open_in_process(path, ask, kind)
 
 
 def _receive(pipe, deadline: float) -> tuple | None:

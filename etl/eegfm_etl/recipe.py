@@ -77,6 +77,15 @@ class Job:
         Source channel name to unit, where a sidecar or the documentation says it and the file does not.
     bad
         Source channel name to the reason why a sidecar calls it bad.
+    names
+        Electrode of each source channel in the file's order, where the file's labels do not say it ("" keeps
+        the file's); the other fields still go by the file's labels.
+    in_order
+        Source label to the labels that its annotations have in truth, first to last, where these were
+        published apart (the competition's true labels for a "cue unknown").
+    hardware_band
+        (high-pass, low-pass) in Hz of what was filtered before the file was written, where only the
+        documentation says it; None in either place is unknown.
     ask
         What the reader must be told.
     parts
@@ -105,6 +114,9 @@ class Job:
     positions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     bad: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    in_order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hardware_band: tuple[float | None, float | None] | None = None
     ask: Ask = field(default_factory=Ask)
     parts: tuple[str, ...] = ()
     refused: str | None = None
@@ -178,9 +190,9 @@ class Recipe:
     params: Mapping[str, str] = field(default_factory=dict)
     within_person: bool = False
     generic: bool = False
-    accounts_for_every_file: bool = False
     apply_at: str | None = None
     layout: str | None = None
+    accounts_for_every_file: bool = False
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id) or self.access not in ACCESS:

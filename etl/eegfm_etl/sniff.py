@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from eegfm_etl.companions import NEURALYNX, folder_format, suffix_of
+from eegfm_etl.companions import NEURALYNX, TRIAL, folder_format, suffix_of
 from eegfm_etl.source import SourceError
 
 __all__ = ["sniff", "suffix_of"]
 
 _MAGIC_BYTES = 1024
 _CRLF_SAMPLE_BYTES = 64 * 2**20
+_CRLF_CHUNK_BYTES = 2**18
 _CRLF_LEAST = 32  # by chance 32 line feeds all follow a carriage return once in 256**32
 
 
@@ -151,6 +152,8 @@ def sniff(path: Path) -> str:
         return _sniff_folder(path)
     suffix = suffix_of(path)
     head = _head(path)
+    if TRIAL.fullmatch(path.name):
+        return "UCI text"
     readable = _FORMATS.get(suffix, ())
     for name, matches in readable:
         if suffix in (".txt", ".csv", ".tsv", ".asc", ".arff", ".data") and _other(head):
@@ -202,7 +205,7 @@ def _other(head: bytes) -> str | None:
 
 def _sniff_folder(path: Path) -> str:
     found = folder_format(path, [one.name for one in path.iterdir()])
-    if found in ("MFF", "Neuralynx"):
+    if found in ("MFF", "Neuralynx", "UCI text"):
         return found
     if words := _UNREAD.get(path.suffix.lower()):
         raise SourceError("read", f"{path.name}: {words}")
@@ -239,10 +242,18 @@ def _head(path: Path) -> bytes:
 
 def _refuse_crlf(path: Path) -> None:
     """Refuse a binary file in which every line feed follows a carriage return."""
+    line_feeds, before = 0, b""
     with path.open("rb") as file:
-        data = file.read(_CRLF_SAMPLE_BYTES)
-    line_feeds = data.count(b"\n")
-    if line_feeds >= _CRLF_LEAST and data.count(b"\r\n") == line_feeds:
+        for _ in range(_CRLF_SAMPLE_BYTES // _CRLF_CHUNK_BYTES):
+            data = before + file.read(_CRLF_CHUNK_BYTES)
+            if len(data) == len(before):
+                break
+            found = data.count(b"\n")
+            if data.count(b"\r\n") != found:  # one that follows no carriage return: no text mode was at work
+                return
+            line_feeds += found
+            before = b"\r" if data.endswith(b"\r") else b""
+    if line_feeds >= _CRLF_LEAST:
         raise SourceError(
             "read",
             f"{path.name} was damaged by a transfer as text: all its {line_feeds:,} line-feed bytes follow a "

@@ -54,19 +54,53 @@ class TableLayout:
 
 
 @dataclass(frozen=True)
+class ArrayLabels:
+    """Where a MATLAB or NumPy file holds its trials' labels.
+
+    Attributes
+    ----------
+    values : str
+        Variable with one value a trial; a matrix of zeros and ones (one-hot) gives the place of the one,
+        counted from one.
+    onsets : str
+        Variable with the sample, counted from one within its own array, at which each value holds; "" is
+        the trial's start.
+    shift_s : float
+        From that sample to the event.
+    duration_s : float or None
+        Of the event; None is the trial's length, or unknown where `onsets` says when.
+    prefix : str
+        Written before the value: ``class `` and 1 make the annotation ``class 1``.
+    """
+
+    values: str
+    onsets: str = ""
+    shift_s: float = 0.0
+    duration_s: float | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class ArrayLayout:
     """Where a MATLAB or NumPy file holds samples: what the file does not say.
 
     Attributes
     ----------
     variable : str
-        Name of the array; a dot leads into a struct (``EEG.data``).
+        Name of the array; a dot leads into a struct (``EEG.data``) and into each cell of a cell array
+        (``data.X``), a ``*`` takes every top-level variable of such a name, by the number it ends with.
+        Several arrays are segments, laid end to end.
     axes : str
-        Names of its axes in order: ``channel time``, ``time channel``, ``trial channel time`` …; trials are
-        segments of their own, laid end to end.
+        Names of its axes in MATLAB's order: ``channel time``, ``time channel``, ``trial channel time`` …;
+        trials are segments of their own, laid end to end.
     channels : tuple of str
+        An empty name leaves the channel out; none at all where `names` says where the file holds them.
     rate_hz : float
     unit : str
+    names : str
+        Variable that holds the channels' names.
+    labels : tuple of ArrayLabels
+        They become annotations. Without any, every array or trial is annotated ``trial``.
     """
 
     variable: str
@@ -74,6 +108,8 @@ class ArrayLayout:
     channels: tuple[str, ...]
     rate_hz: float
     unit: str
+    names: str = ""
+    labels: tuple[ArrayLabels, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,11 +124,14 @@ class Ask:
         Paths of files whose annotations belong to this recording (a hypnogram's EDF, a .seizures file).
     entry
         Which recording of a file that holds several (an XDF stream's name).
+    triggers
+        Name of a FIF's channel whose steps to another value than zero are events, named by that value.
     """
 
     layout: TableLayout | ArrayLayout | None = None
     annotations: tuple[str, ...] = ()
     entry: str | None = None
+    triggers: str | None = None
 
 
 @dataclass(frozen=True)

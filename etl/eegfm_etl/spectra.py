@@ -1,6 +1,7 @@
 """Spectra in bins of 0.5 Hz, and the two ratios that tell hum and muscle from EEG."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -26,7 +27,7 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
     psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
     if n < max(_SHORTEST_S * rate_hz, _FEWEST):
         return psd_CF
-    window = np.hanning(n).astype(np.float32)
+    window = _hann(n)
     centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)
     centred *= window
     bins = fft.rfft(centred, axis=1, overwrite_x=True)
@@ -41,6 +42,13 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
         sums = np.add.reduceat(power[:, : edges[1:][known][-1]], edges[:-1][known], axis=1)
         psd_CF[:, known] = sums * (2 / (rate_hz * np.square(window).sum())) / widths[known]
     return psd_CF
+
+
+@lru_cache(maxsize=64)
+def _hann(n: int) -> np.ndarray:
+    window = np.hanning(n).astype(np.float32)
+    window.setflags(write=False)
+    return window
 
 
 def line_ratio(psd_CF: np.ndarray, line_hz: float) -> np.ndarray:

@@ -23,6 +23,7 @@ from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
+_BLOCKS_HELD = 32
 _THINNING = 4  # every fourth stored sample is counted there
 
 
@@ -78,6 +79,7 @@ class Tally:
     histogram: np.ndarray  # (C, 2 * _HISTOGRAM + 1) stored values, the outermost bins take the rest
     clipped: np.ndarray  # (C,) samples saturated by quantisation
     faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
+    held: list[np.ndarray] = field(default_factory=list)  # not counted yet
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
     signal_file: SignalFile | None = None
 
@@ -91,11 +93,29 @@ class Tally:
             np.zeros((len(quality.REASONS), n_channels)),
         )
 
+    def count(self, stored_CN: np.ndarray) -> None:
+        """Count a block's values: every fourth sample, many blocks at a time."""
+        self.held.append(stored_CN[:, ::_THINNING])
+        if len(self.held) >= _BLOCKS_HELD:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        if not self.held:
+            return
+        values = np.clip(np.concatenate(self.held, axis=1), -_HISTOGRAM, _HISTOGRAM).astype(np.int64)
+        values += _HISTOGRAM
+        for counts, row in zip(self.histogram, values, strict=True):
+            counts += np.bincount(row, minlength=len(counts))
+        self.held.clear()
+
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
         """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
-        half = (self.histogram.sum(axis=1) + 1) // 2
+        self._count_held()
+        used = np.flatnonzero(self.histogram.any(axis=0))
+        histogram = self.histogram[:, used[0] : used[-1] + 1]
+        half = (histogram.sum(axis=1) + 1) // 2
         scales = []
-        for counts, least in zip(self.histogram, half, strict=True):
+        for counts, least in zip(histogram, half, strict=True):
             middle = int(np.searchsorted(counts.cumsum(), least))
             above, below = counts[middle + 1 :], counts[:middle][::-1]
             within = np.zeros(max(len(above), len(below)) + 1, dtype=np.int64)  # at each distance
@@ -198,9 +218,7 @@ def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> np
         tally.clipped[beyond] += np.count_nonzero(np.abs(units[beyond]) > _INT16, axis=1)
         np.clip(units, -_INT16, _INT16, out=units)
     stored_CN = units.astype(np.int16)
-    bins = np.clip(stored_CN[:, ::_THINNING], -_HISTOGRAM, _HISTOGRAM).astype(np.int64) + _HISTOGRAM
-    for row, counted in enumerate(bins):
-        tally.histogram[row] += np.bincount(counted, minlength=tally.histogram.shape[1])
+    tally.count(stored_CN)
     return stored_CN
 
 

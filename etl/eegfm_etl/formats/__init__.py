@@ -28,6 +28,7 @@ OPENERS: dict[str, str] = {
     "Neuralynx": "eegfm_etl.formats.neuralynx",
     "Neuroscan": "eegfm_etl.formats.neuroscan",
     "NumPy": "eegfm_etl.formats.matlab",
+    "UCI text": "eegfm_etl.formats.uci",
     "XDF": "eegfm_etl.formats.xdf",
     "text table": "eegfm_etl.formats.tables",
     **dict.fromkeys(
@@ -37,7 +38,7 @@ OPENERS: dict[str, str] = {
 }
 
 
-def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
     """Open a recording in this process; for files that nobody has checked use `ReaderProcess`.
 
     Parameters
@@ -46,6 +47,8 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
         The file, or the folder where the format is one.
     ask
         What the reader must be told.
+    kind
+        The format, where `eegfm_etl.sniff.sniff` was asked already.
 
     Returns
     -------
@@ -58,9 +61,13 @@ def open_source(path: str | Path, ask: Ask | None = None) -> SampleSource:
         Where the file cannot be read.
     """
     path, ask = Path(path), ask or Ask()
-    kind = sniff(path)
+    kind = kind or sniff(path)
     if kind not in OPENERS:
         raise SourceError("read", f"{path.name}: {kind} is not read")
+    if ask.triggers is not None and kind != "FIF":
+        raise SourceError(
+            "read", f"{path.name}: a channel of triggers can be declared for FIF only, not for {kind}"
+        )
     try:
         source = import_module(OPENERS[kind]).open_recording(path, ask)
     except (SourceError, MemoryError):

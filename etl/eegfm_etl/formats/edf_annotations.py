@@ -105,7 +105,7 @@ def relative(annotations: list[Annotation], first_s: float) -> list[Annotation]:
 
 def _tals(data: bytes) -> tuple[list[tuple[float, float, list[str]]], int]:
     found, unreadable = [], 0
-    for piece in data.split(b"\x00"):
+    for piece in data.rstrip(b"\x00").split(b"\x00"):
         if not piece.strip():
             continue
         match = _TAL.match(piece)

@@ -59,7 +59,7 @@ def segments(
     gaps_s = [b[0] - a[0] - (a[2] - a[1]) / rate_hz for a, b in pairwise(found)]
     if sum(gap > tolerance for gap in gaps_s):
         notes.append(
-            f"{sum(gap > tolerance for gap in gaps_s)} gaps, {sum(gaps_s):.6g} s in all, from the records' onsets"
+            f"gaps from the records' onsets: {sum(gap > tolerance for gap in gaps_s)}, {sum(gaps_s):.6g} s in all"
         )
     if repaired:
         notes.append(
@@ -74,8 +74,10 @@ def segments(
 
 def _repaired(onsets_s: np.ndarray, record_s: float, tolerance: float) -> tuple[np.ndarray, int]:
     """Fill in onsets that are missing, or that the records on either side contradict."""
-    onsets_s = onsets_s.copy()
     step = record_s - tolerance
+    if (np.diff(onsets_s) >= step).all():  # NaN is not
+        return onsets_s, 0
+    onsets_s = onsets_s.copy()
     for k in range(1, len(onsets_s) - 1):
         before, own, after = onsets_s[k - 1 : k + 2]
         if (own + step > after or own < before + step) and after >= before + 2 * step:

@@ -30,11 +30,6 @@ VERSION = "1"
 _STIM = ("status", "trigger")
 
 
-def open_recording(path: Path, ask: Ask) -> "EdfSource":
-    """Open an EDF or BDF."""
-    return EdfSource(path, ask)
-
-
 class EdfSource:
     """An open EDF or BDF; a `SampleSource` for `eegfm_etl.harmonise`.
 
@@ -60,7 +55,7 @@ class EdfSource:
         header, times = _settled(header)
         self._edf, self._records = header, EdfRecords(header)
         self._signals = header.signals
-        self._rates = tuple(header.samples_per_record[i] / header.record_s for i in self._signals)
+        self._rates = tuple(header.rate_hz(i) for i in self._signals)
         self._gain, self._zero, faults = _scaling(header)
         self.header = self._described(times, faults, ask or Ask())
 
@@ -93,7 +88,7 @@ class EdfSource:
     def _described(self, times: RecordTimes | None, faults: list[tuple[int, str]], ask: Ask) -> SourceHeader:
         header = self._edf
         per_record = max(header.samples_per_record[i] for i in self._signals)
-        rate_hz = per_record / header.record_s
+        rate_hz = max(self._rates)
         first_s = 0.0 if times is None else times.first_s
         start, notes = edf_said.start_time(header, first_s)
         segments, gap_notes = _segments(header, times, per_record, rate_hz)
@@ -126,7 +121,7 @@ class EdfSource:
                 *gap_notes,
                 *event_notes,
                 *outside,
-                *([f"{repeated} channels repeat another's label"] if repeated else []),
+                *([f"labels that repeat another's: {repeated}"] if repeated else []),
                 *(f"{stored[row]}: {reason}" for row, reason in faults),
             ),
         )
@@ -137,17 +132,21 @@ class EdfSource:
         header, notes = self._edf, []
         annotations = [] if times is None else relative(times.annotations, times.first_s)
         if times is not None and times.unreadable:
-            notes.append(f"{times.unreadable:,} annotation lists are damaged and were left out")
+            notes.append(f"damaged annotation lists, left out: {times.unreadable:,}")
         for path in ask.annotations:
             found, shift_s, said = _of_sidecar(Path(path), start)
             annotations += [(onset + shift_s, length, text) for onset, length, text in found]
             notes += said
         status = status_channel(header)
         if not annotations and status is not None:
-            rate_hz = header.samples_per_record[status] / header.record_s
-            annotations, said = trigger_events(self._records, status, rate_hz)
+            annotations, said = trigger_events(self._records, status, header.rate_hz(status))
             notes += said
         return sorted(annotations, key=lambda one: one[0]), notes
+
+
+def open_recording(path: Path, ask: Ask) -> EdfSource:
+    """Open an EDF or BDF."""
+    return EdfSource(path, ask)
 
 
 def _settled(header: EdfHeader) -> tuple[EdfHeader, RecordTimes | None]:
@@ -169,7 +168,7 @@ def _settled(header: EdfHeader) -> tuple[EdfHeader, RecordTimes | None]:
         )
     if header.further_records:
         notes.append(
-            f"{header.further_records:,} records behind the {header.records:,} that the header counts were left out"
+            f"records behind the {header.records:,} that the header counts, left out: {header.further_records:,}"
         )
     if times is not None and not stamped:
         if header.cut_off:
@@ -243,5 +242,5 @@ def _outside(annotations: Sequence[Annotation], last: tuple[float, int, int], ra
     if not onsets:
         return []
     return [
-        f"{len(onsets):,} annotations lie outside the {end_s:g} s of signal ({min(onsets):g} to {max(onsets):g} s)"
+        f"annotations outside the {end_s:g} s of signal: {len(onsets):,}, at {min(onsets):g} to {max(onsets):g} s"
     ]

@@ -59,7 +59,7 @@ def trigger_events(records: EdfRecords, signal: int, rate_hz: float) -> tuple[li
         for first, samples, value in zip(begin, length, code, strict=True)
         if first > 0 and value != rest
     ]
-    notes = [f"{len(found):,} events from the trigger inputs of {header.labels[signal]}, at rest {rest}"]
+    notes = [f"events from the trigger inputs of {header.labels[signal]} (at rest {rest}): {len(found):,}"]
     return found, notes if found else []
 
 

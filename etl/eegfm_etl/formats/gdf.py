@@ -13,10 +13,10 @@ import numpy as np
 
 from eegfm_etl.formats.of_mne import annotations_of, explained, recording
 from eegfm_etl.formats.recording import Recording, factor_uv
+from eegfm_etl.gdf_missing import missing
 from eegfm_etl.source import Ask, SourceError
 
 _NEW_RUN = "32766"
-_MISSING_S = 3.0  # how far behind the start of a run missing values are looked for
 # ISO/IEEE 11073 codes as GDF 2 uses them: the volt is 4256, decimal factors are added.
 _VOLT_CODES = {4256: "V", 4274: "mV", 4275: "uV", 4276: "nV"}
 _KNOWN_TO_MNE = {"uV": 1e-6}
@@ -84,28 +84,18 @@ def _units(path: Path) -> list[str]:
 def _segments(
     raw: mne.io.BaseRaw, joints: list[int], n: int, notes: list[str]
 ) -> list[tuple[float, int, int]]:
-    """Pieces between starts of runs, without the missing values there (all channels at the rail at once)."""
+    """Pieces between starts of runs and stretches of missing values."""
     rate_hz = float(raw.info["sfreq"])
-    edges = [0, *[one for one in joints if 0 < one < n], n]
-    segments, missing = [], 0
-    for first, stop in pairwise(edges):
-        ahead = min(stop, first + round(_MISSING_S * rate_hz))
-        start = first + _missing(raw.get_data(start=first, stop=ahead)) if first in joints else first
-        missing += start - first
-        if start < stop:
-            segments.append((start / rate_hz, start, stop))
-    if missing:
-        notes.append(f"{missing} missing samples where runs begin are gaps")
+    gone = missing(raw)
+    if gone:
+        samples = sum(stop - first for first, stop in gone)
+        notes.append(f"{samples} missing samples became {len(gone)} gaps; MNE reads them as potentials")
+    # both edges of a missing stretch, and the start of each run, are edges of segments
+    edges = sorted({0, n, *joints, *(edge for stretch in gone for edge in stretch)})
+    starts_of_gaps = {first for first, _ in gone}
+    segments = [
+        (first / rate_hz, first, stop) for first, stop in pairwise(edges) if first not in starts_of_gaps
+    ]
     if not segments:
         raise SourceError("segments", "every sample is missing")
     return segments
-
-
-def _missing(data: np.ndarray) -> int:
-    """Count the samples from the first during which no channel moves."""
-    if data.shape[1] < 2 or data.shape[0] < 2:
-        return 0
-    still = (np.diff(data, axis=1) == 0).all(axis=0)
-    moving = np.flatnonzero(~still)
-    run = int(moving[0]) + 1 if moving.size else data.shape[1]
-    return run if run > 10 else 0

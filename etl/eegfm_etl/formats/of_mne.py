@@ -14,6 +14,7 @@ import numpy as np
 from eegfm_etl import companions
 from eegfm_etl.formats.recording import Recording, translated
 from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.triggers import trigger_events
 
 Annotations = list[tuple[float, float, str]]
 Segments = list[tuple[float, int, int]]
@@ -63,6 +64,7 @@ def recording(
     annotations: Annotations | None = None,
     to_uv: np.ndarray | None = None,
     units: Sequence[str | None] | None = None,
+    triggers: str | None = None,
 ) -> Recording:
     """Wrap a raw object.
 
@@ -76,6 +78,8 @@ def recording(
         Where MNE's are not what the file says; None takes the skips and joints among its annotations.
     to_uv, units
         Factor from MNE's value to µV and the unit's name of every channel; None trusts MNE's units.
+    triggers
+        Channel whose steps are events.
     """
     if len(raw.times) < 1:
         raise SourceError("read", f"{path.name} opens as {kind} and holds no samples; fetch it again")
@@ -85,6 +89,8 @@ def recording(
         annotations = annotations_of(raw.annotations, shift_s)
     if segments is None:
         segments, annotations = segments_of(annotations, float(raw.info["sfreq"]), len(raw.times))
+    if triggers is not None:
+        annotations = sorted([*annotations, *trigger_events(raw, triggers)])
     volts = [ch["unit"] == _VOLT for ch in raw.info["chs"]]
     factors = np.where(volts, 1e6, 1.0) if to_uv is None else to_uv
     header = replace(

@@ -26,10 +26,10 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         Where it cannot be read, holds averages or no EEG.
     """
     kind = sniff(path)
-    return _OPENERS[kind](path)
+    return _fif(path, ask) if kind == "FIF" else _OPENERS[kind](path)
 
 
-def _fif(path: Path) -> Recording:
+def _fif(path: Path, ask: Ask) -> Recording:
     with explained(path, "FIF") as warned:
         holds = mne.what(path)
         if holds == "evoked":
@@ -40,7 +40,7 @@ def _fif(path: Path) -> Recording:
         if holds != "raw":
             raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {holds}")
         raw = mne.io.read_raw_fif(path, verbose="warning", allow_maxshield=True)
-        return recording(raw, path, "FIF", warned=warned)
+        return recording(raw, path, "FIF", warned=warned, triggers=ask.triggers)
 
 
 def _ant(path: Path) -> Recording:
@@ -108,7 +108,6 @@ def _nsx(path: Path) -> Recording:
 
 
 _OPENERS = {
-    "FIF": _fif,
     "ANT": _ant,
     "EGI": _egi,
     "Nihon Kohden": _nihon,

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eegfm.allocator import keep_freed_memory
 from eegfm.config import FinetuneConfig, dump_config
 from eegfm.data import WindowReader
 from eegfm.decode.chance import permutation_chance
@@ -108,6 +109,7 @@ def _run_units(
     waiting = [(unit, file) for unit, file in zip(units, files, strict=True) if not file.exists()]
     record.log(stage="finetune", units=len(units), finished=len(units) - len(waiting))
     if not comparison.config.workers:
+        keep_freed_memory()
         for unit, file in waiting:
             _work(comparison, data, unit, file)
         return
@@ -139,6 +141,7 @@ def _start_worker(comparison: Comparison) -> None:
 
     from eegfm_lake.lock import read_lock
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     _worker_data[:] = [Data.read(read_lock(comparison.lock_path), comparison.config)]
 

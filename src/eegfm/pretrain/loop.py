@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from eegfm.allocator import keep_freed_memory
 from eegfm.config import PretrainConfig, dump_config
 from eegfm.data import Batch
 from eegfm.pretrain.checkpoint import load_checkpoint, save_checkpoint
@@ -56,6 +57,7 @@ def pretrain(config: PretrainConfig) -> Path:
     state = load_checkpoint(config.run_dir, config.model_dump(mode="json"), lock.hash)
     if state and read_facts(config.run_dir).get("status") == "finished":
         return config.run_dir
+    keep_freed_memory()
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
     setup = prepare(config, lock, state and Statistics(**state["statistics"]))
     if state:

@@ -1,6 +1,7 @@
 """EDF and BDF: every channel at its own rate and in µV, gaps, annotations, triggers, and headers that lie."""
 
 import os
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eegfm_etl.channels import plan_channels
 from eegfm_etl.edf import unit_factor
 from eegfm_etl.formats import open_source
 from eegfm_etl.formats.edf_source import EdfSource
+from eegfm_etl.harmonise import Segment, harmonise
+from eegfm_etl.process import harmonise_file
 from eegfm_etl.source import Ask, SourceError
+from eegfm_lake.schema import PROFILES
+from eegfm_lake.signals import SignalReader
+from eegfm_lake.storage import Storage
 from tests.etl.edf_bytes import Channel, Edf, stamps
 
 RNG = np.random.default_rng(0)
@@ -115,6 +122,12 @@ def test_a_slow_channel_is_not_brought_to_the_fast_ones_rate(tmp_path):
     source = opened(tmp_path, Edf([Channel("Cz", digital(10, 100)), Channel("Temp", levels)], 10))
     assert source.header.rates == (100.0, 10.0)
     assert set(np.round(source.read(0, 100, [1])[0], 6)) == {0.0, 0.1}
+
+
+def test_a_rate_is_the_number_that_was_meant(tmp_path):
+    source = opened(tmp_path, Edf([Channel("Cz", digital(10, 35)), Channel("Pz", digital(10, 70))], 10, 0.7))
+    assert source.header.rates == (50.0, 100.0)
+    assert source.rate_hz == 100.0
 
 
 def test_headers_as_they_occur_are_understood(tmp_path):
@@ -359,3 +372,56 @@ def test_real_recordings_are_read_as_an_independent_reader_reads_them(zoo_dir: P
         if path.name != "nul_padded_header.edf":  # the other reader cannot
             compared += bool(assert_as_edfio(source, path))
     assert compared >= 45
+
+
+@dataclass(frozen=True)
+class Independent:
+    """An independent reader's samples as a source for the chain, each channel at its own rate."""
+
+    data_uv: tuple[np.ndarray, ...]
+    rate_hz: float
+    n_samples: int
+
+    def read(self, start, stop, rows=None):
+        return np.stack([self.data_uv[row][start:stop] for row in rows])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    [
+        "edf/short_psg.edf",
+        "edf/edfPlusD.edf",
+        "edf/MB0400FU.EDF",
+        "bdf/test_generator_datarec_generator_2.bdf",
+    ],
+)
+def test_what_is_stored_is_the_chain_on_an_independent_readers_samples(zoo_dir: Path, tmp_path, name):
+    path = zoo_dir / name
+    header = EdfSource(path).header
+    read = edfio.read_bdf if header.format == "BDF" else edfio.read_edf
+    factors = [unit_factor(unit) for unit in header.units]
+    data_uv = tuple(
+        one.data * (1e6 * factor if factor else 1.0)
+        for one, factor in zip(read(path, header_encoding="latin-1").signals, factors, strict=True)
+    )
+    planned = plan_channels(header.names, header.types, None, header.rates)
+    known = [unit_factor(header.units[one.source_index]) is not None for one in planned]
+    planned = [one if ok else replace(one, status="dropped") for one, ok in zip(planned, known, strict=True)]
+    done = harmonise(
+        Independent(data_uv, header.rate_hz, header.n_samples),
+        planned,
+        profile=PROFILES["eeg200"],
+        segments=[Segment(*one) for one in header.segments],
+        line_freq_hz=None,
+        line_freq_origin=None,
+        hardware_band=None,
+        out=tmp_path / "theirs.parquet",
+    )
+    row, signal_file = harmonise_file(path, tmp_path)
+    assert row["signal"]["samples"] == done.samples
+    ours, theirs = (
+        SignalReader(Storage(tmp_path), one.name) for one in (signal_file.path, done.signal_file.path)
+    )
+    assert ours.channels == theirs.channels
+    np.testing.assert_array_equal(ours.read(0, ours.n_samples), theirs.read(0, theirs.n_samples))

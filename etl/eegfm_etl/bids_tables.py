@@ -1,0 +1,48 @@
+"""BIDS' tables beside recordings: cells that say ``n/a`` are no cells."""
+
+import csv
+import math
+from pathlib import Path
+
+_HANDS = {
+    "r": "right",
+    "right": "right",
+    "l": "left",
+    "left": "left",
+    "a": "ambidextrous",
+    "both": "ambidextrous",
+}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Read a .tsv or .csv, its column names in lower case; cells that say nothing (``n/a``) are left out.
+
+    An absent table, and one that is no text, has no rows.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return []
+    rows = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    return [
+        {
+            name.strip().lower(): cell.strip()
+            for name, cell in row.items()
+            if name and isinstance(cell, str) and cell.strip().lower() not in ("", "n/a", "nan")
+        }
+        for row in rows
+    ]
+
+
+def number(text: str | None) -> float | None:
+    """Read a finite number; None for anything else."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def hand(text: str | None) -> str | None:
+    """Read a handedness: ``right``, ``left`` or ``ambidextrous``; None where it is not said."""
+    return _HANDS.get((text or "").lower())
