@@ -19,6 +19,7 @@ from eegfm_etl.filters import Kernel, kernel_for
 from eegfm_etl.measure import SourceFigures, measure, steps_uv, together
 from eegfm_etl.quality import detect_line
 from eegfm_etl.samples import ArraySource, SampleSource, Segment
+from eegfm_etl.source import SourceError
 from eegfm_etl.spectra import LINE_CANDIDATES_HZ
 from eegfm_etl.store import Plan, store
 from eegfm_etl.strands import Strand, strands_of, with_segments, without_common_zeros
@@ -164,10 +165,16 @@ def _kept(strands: Sequence[Strand]) -> tuple[list[Segment], int]:
     nonzero, zeros_cut = without_common_zeros(strands)
     kept = [segment for segment in nonzero if segment.samples >= SHORTEST_S * lead.rate_hz]
     if not kept:
-        raise EegfmError(
-            f"no second of signal in {lead.source.n_samples / lead.rate_hz:.3g} s and "
-            f"{len(lead.segments)} segments; "
-            f"the last {zeros_cut} samples are zero in all channels"
+        longest_s = max((segment.samples for segment in nonzero), default=0) / lead.rate_hz
+        why = (
+            f"its longest stretch without a gap has {longest_s:.3g} s"
+            if nonzero
+            else "every sample is zero in all channels"
+        )
+        raise SourceError(
+            "segments",
+            f"no second of signal in {lead.source.n_samples / lead.rate_hz:.3g} s of recording "
+            f"({len(lead.segments)} segments): {why}",
         )
     return kept, zeros_cut
 

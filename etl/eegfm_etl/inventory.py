@@ -26,6 +26,7 @@ _DOCUMENTS = {
     ".event": "annotations of a recording", ".seizures": "annotations of a recording", ".sha256": "checksums",
     ".md5": "checksums",
 }  # fmt: skip
+_PACKED = (".nii.gz", ".tsv.gz", ".json.gz")
 _TABLES = (".csv", ".tsv", ".txt", ".asc")
 # What names of one recording's files differ in: SC4001E0-PSG.edf and SC4001EC-Hypnogram.edf, data.bdf and evt.bdf
 _ROLE = re.compile(
@@ -110,7 +111,7 @@ def _heads(root: Path) -> tuple[list[Path], dict[Path, str]]:
             heads.append(here)
             names = [name for name in names if Path(name).suffix.lower() not in companions.NEURALYNX]
         for name in sorted(names):
-            what = _what(here / name)
+            what = _what(here / name, root)
             if what is None:
                 heads.append(here / name)
             else:
@@ -122,15 +123,19 @@ def _is_neuralynx(names: list[str]) -> bool:
     return any(name.lower().endswith(".ncs") for name in names)
 
 
-def _what(path: Path) -> str | None:
+def _what(path: Path, root: Path) -> str | None:
     """Say what a file is that is no recording; None where it may be one and has to be read."""
     suffix = suffix_of(path)
     if path.name.startswith("."):
         return "hidden file"
     if companions.is_later_split(path):
         return "a later part of a FIF"
+    if path.is_symlink() and path.exists() and not path.resolve().is_relative_to(root.resolve()):
+        return None  # who reads it says where it leads
     if suffix in _DOCUMENTS:
         return _DOCUMENTS[suffix]
+    if path.name.lower().endswith(_PACKED):
+        return "packed sidecar"
     if suffix in _TABLES:
         return _what_table(path)
     if could_be_recording(path):
@@ -147,8 +152,8 @@ def _what_table(path: Path) -> str | None:
         return None
     if b"\x00" in head or head.startswith((b"version https://git-lfs", b"<!DOCTYPE", b"<html")):
         return None
-    if b"EEG" in head[:200] or b"EYELINK" in head[:1000].upper() or path.is_symlink():
-        return None if path.suffix.lower() != ".tsv" else "table"
+    if head.startswith((b"%OpenBCI", b"%OBCI")) or b"EYELINK" in head[:1000].upper():
+        return None
     lines = [line for line in head.decode("latin-1").splitlines()[:-1] if line.strip(" ,;\t")]
     rows = [row for line in lines for row in csv.reader([line], delimiter=_separator(line)) if row]
     numeric = sum(_mostly_numbers(row) for row in rows[1:])

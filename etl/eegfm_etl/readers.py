@@ -178,7 +178,8 @@ class ReaderProcess:
             case "memory":
                 self.close()
                 gib = self.memory_limit_bytes / 2**30
-                raise self._error(f"needs more memory to read than the limit of {gib:.1f} GiB", answer)
+                words = f"{self._path.name} needs more memory to read than the limit of {gib:.1f} GiB"
+                raise SourceError("memory", words, answer)
             case _:
                 raise self._error(
                     "makes the reader fail in a way it does not explain; the detail has its words", answer

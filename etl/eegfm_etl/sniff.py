@@ -163,11 +163,6 @@ def sniff(path: Path) -> str:
         if matches(head):
             if name in _BINARY and suffix != ".fif.gz":
                 _refuse_crlf(path)
-            if name in ("EDF", "BDF") and annotations_only(path):
-                raise SourceError(
-                    "annotations",
-                    f"{path.name} holds annotations and no signal, and no recording here goes with it",
-                )
             return name
     if words := _other(head) or _UNREAD.get(suffix):
         raise SourceError("read", f"{path.name}: {words}")

@@ -34,6 +34,7 @@ def tree(tmp_path: Path) -> Path:
     write_neuralynx(root / "p2" / "deep", smooth_uv(4, channels=2, rate_hz=2000.0), {})
     (root / "p1" / "s1" / "rest_1.json").write_text("{}")
     (root / "README").write_text("Who, what, when.\n")
+    (root / "README.txt").write_text("EEG of two people.\nEyes open.\n")
     (root / "participants.tsv").write_text("id\tage\np1\t20\n")
     (root / "people.csv").write_text("id,sex\np1,F\np2,M\n")
     (root / "page.edf").write_text("<html>log in</html>")
@@ -54,7 +55,13 @@ def test_a_recording_is_one_job_whatever_its_files(tree):
         "p2/s1/rest_1.edf": (),
         "page.edf": (),
     }
-    assert set(found.others) == {"README", "participants.tsv", "people.csv", "p1/s1/rest_1.json"}
+    assert set(found.others) == {
+        "README",
+        "README.txt",
+        "participants.tsv",
+        "people.csv",
+        "p1/s1/rest_1.json",
+    }
 
 
 def test_every_file_of_a_folder_is_in_the_account(tree, tmp_path):
@@ -63,7 +70,7 @@ def test_every_file_of_a_folder_is_in_the_account(tree, tmp_path):
     assert table["recordings"] == (4, 3)
     assert table["parts of recordings"] == (0, 4)
     assert table["failed: read"] == (3, 3)
-    assert sum(files for _, files in table.values()) == report.account.files == 14
+    assert sum(files for _, files in table.values()) == report.account.files == 15
     assert report.account.fates["p2/night.eeg"].of == "p2/night.vhdr"
     assert "web page" in report.account.fates["page.edf"].reason
     assert (report.done, report.failed) == (4, 3)

@@ -221,9 +221,10 @@ def test_a_reader_that_needs_too_much_memory_is_stopped_and_one_that_grew_replac
         first = process.pid
         process.header(miniature)
         assert process.pid != first
-        source = process.open(long)
-        with pytest.raises(SourceError, match="needs more memory"):
-            source.read(0, source.n_samples)
+        samples = process.header(long).n_samples
+        with pytest.raises(SourceError, match="needs more memory") as refused:
+            process.read(0, samples, [0, 1, 2, 3, 4, 5] * 4)
+        assert refused.value.step == "memory"
         assert process.header(miniature).n_samples == 3200
 
 

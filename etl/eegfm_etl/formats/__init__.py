@@ -1,12 +1,16 @@
 """Every format that is read, one module each; which one reads a file its first bytes decide."""
 
+import math
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from eegfm_etl import companions
+from eegfm_etl.formats.recording import translated
 from eegfm_etl.samples import SampleSource
 from eegfm_etl.sidecars import with_annotations
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import Ask, SourceError
+from eegfm_etl.source import Ask, SourceError, SourceHeader
 
 # Format, as `eegfm_etl.sniff.sniff` names it, to the module whose ``open_recording(path, ask)`` reads it. Modules
 # are imported when first needed: their libraries take seconds together.
@@ -64,7 +68,31 @@ def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = Non
         raise SourceError(
             "read", f"{path.name}: a channel of triggers can be declared for FIF only, not for {kind}"
         )
-    source = import_module(OPENERS[kind]).open_recording(path, ask)
-    if ask.annotations and kind not in ("EDF", "BDF"):  # they know when both files begin
+    try:
+        source = import_module(OPENERS[kind]).open_recording(path, ask)
+    except (SourceError, MemoryError):
+        raise
+    except Exception as error:  # a damaged header makes any parser fail in any way
+        raise translated(path, kind, error) from error
+    _refuse_impossible(path, source.header)
+    beside = [str(one) for one in companions.parts(path) if one != path]
+    source.header = replace(source.header, parts=tuple(dict.fromkeys([*source.header.parts, *beside])))
+    if ask.annotations and kind not in ("EDF", "BDF"):  # which read them themselves
         source.header = with_annotations(source.header, ask.annotations)
     return source
+
+
+def _refuse_impossible(path: Path, header: SourceHeader) -> None:
+    """Refuse what no recording can be, whatever its reader made of a damaged header."""
+    if not header.names:
+        raise SourceError(
+            "read", f"{path.name} opens as {header.format} and holds no channel; fetch it again"
+        )
+    if header.n_samples < 1 or not header.segments:
+        raise SourceError(
+            "read", f"{path.name} opens as {header.format} and holds no samples; fetch it again"
+        )
+    if not all(math.isfinite(rate) and rate > 0 for rate in (header.rate_hz, *header.rates)):
+        raise SourceError(
+            "read", f"{path.name}: a rate of {header.rate_hz:g} Hz is none; the header is damaged"
+        )

@@ -70,6 +70,11 @@ def _epochs(path: Path) -> Recording:
 
 def _refuse_cut_off(path: Path, raw: mne.io.BaseRaw) -> None:
     data = Path(raw.filenames[0]) if raw.filenames and raw.filenames[0] else path
+    if data.parent.resolve() != path.parent.resolve():
+        raise SourceError(
+            "read",
+            f"{path.name}: its samples ({data.name}) lie outside its folder; they must be a file beside it",
+        )
     wanted = 4 * len(raw.ch_names) * len(raw.times)
     if data.suffix.lower() == ".fdt" and data.stat().st_size < wanted:
         raise SourceError(

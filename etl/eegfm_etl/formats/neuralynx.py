@@ -4,9 +4,10 @@ Through neo, as MNE does, which refuses recordings with gaps.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,23 +55,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     if len(streams) > 1:
         notes.append(f"{len(streams) - 1} further groups of channels at other rates are left out")
 
-    def samples(start: int, stop: int, rows: Sequence[int] | None) -> np.ndarray:
-        chosen = np.arange(len(channels)) if rows is None else np.asarray(rows, dtype=np.int64)
-        out = np.empty((len(chosen), max(stop - start, 0)))
-        for index, (a, b) in enumerate(pairwise(edges.tolist())):
-            first, last = max(start, a), min(stop, b)
-            if first < last:
-                counts = reader.get_analogsignal_chunk(
-                    block_index=0,
-                    seg_index=index,
-                    i_start=int(first - a),
-                    i_stop=int(last - a),
-                    stream_index=stream,
-                )
-                values = reader.rescale_signal_raw_to_float(counts, dtype="float64", stream_index=stream)
-                out[:, first - start : last - start] = values.T[chosen] * factors[chosen, None]
-        return out
-
+    samples = _reading(reader, stream, edges.tolist(), factors)
     return Recording(
         SourceHeader(
             path=str(path),
@@ -91,6 +76,27 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         ),
         samples,
     )
+
+
+def _reading(
+    reader: Any, stream: int, edges: list[int], factors: np.ndarray
+) -> Callable[[int, int, Sequence[int] | None], np.ndarray]:
+    """Give samples across neo's segments, which lie end to end here."""
+
+    def samples(start: int, stop: int, rows: Sequence[int] | None) -> np.ndarray:
+        chosen = np.arange(len(factors)) if rows is None else np.asarray(rows, dtype=np.int64)
+        out = np.empty((len(chosen), max(stop - start, 0)))
+        for index, (a, b) in enumerate(pairwise(edges)):
+            first, last = max(start, a), min(stop, b)
+            if first < last:
+                counts = reader.get_analogsignal_chunk(
+                    block_index=0, seg_index=index, i_start=first - a, i_stop=last - a, stream_index=stream
+                )
+                values = reader.rescale_signal_raw_to_float(counts, dtype="float64", stream_index=stream)
+                out[:, first - start : last - start] = values.T[chosen] * factors[chosen, None]
+        return out
+
+    return samples
 
 
 def _widest(reader, path: Path) -> tuple[np.ndarray, int]:

@@ -87,17 +87,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     stop = setup.event_table if setup.data_start < setup.event_table <= size else size
     data_bytes = stop - setup.data_start
     offsets = _event_offsets(path, setup, size)
-    readings = [
-        _reading(path, setup, data_bytes, bits, [at for at, _, is_byte in offsets if is_byte])
-        for bits in (16, 32)
-    ]
-    best, other = sorted(readings, key=lambda one: -one.votes)
-    if best.votes - other.votes < _SURE or best.votes < _SURE:
-        raise SourceError(
-            "read",
-            f"{path.name}: a Neuroscan .cnt does not say if its samples have 16 or 32 bits, and these do not show it "
-            f"({readings[0]}; {readings[1]}); export it as EDF or BrainVision",
-        )
+    best, other = _decide(path, setup, data_bytes, [at for at, _, is_byte in offsets if is_byte])
     there = data_bytes // (best.bits // 8 * setup.channels)
     n = min(setup.samples, there) if setup.samples > 0 else there
     notes = [f"samples are taken for {best.bits} bits: {best}; against {other}"]
@@ -174,6 +164,19 @@ def _setup(path: Path, size: int) -> _Setup:
 def _said(text: bytes) -> bool:
     words = text.split(b"\x00")[0].decode("latin-1").strip()
     return bool(words) and words.isprintable() and words.lower() not in ("unspecified", "x")
+
+
+def _decide(path: Path, setup: _Setup, data_bytes: int, offsets: list[int]) -> tuple[_Reading, _Reading]:
+    """Judge both widths: the one that the evidence is for, and the other."""
+    readings = [_reading(path, setup, data_bytes, bits, offsets) for bits in (16, 32)]
+    best, other = sorted(readings, key=lambda one: -one.votes)
+    if best.votes - other.votes < _SURE or best.votes < _SURE:
+        raise SourceError(
+            "read",
+            f"{path.name}: a Neuroscan .cnt does not say if its samples have 16 or 32 bits, and these do not show it "
+            f"({readings[0]}; {readings[1]}); export it as EDF or BrainVision",
+        )
+    return best, other
 
 
 def _reading(path: Path, setup: _Setup, data_bytes: int, bits: int, offsets: list[int]) -> _Reading:

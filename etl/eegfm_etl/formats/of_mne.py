@@ -1,9 +1,8 @@
 """A recording that MNE opened: its header in our words, its errors in a scientist's."""
 
 import re
-import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +12,7 @@ import mne
 import numpy as np
 
 from eegfm_etl import companions
-from eegfm_etl.formats.recording import Recording
+from eegfm_etl.formats.recording import Recording, translated
 from eegfm_etl.source import SourceError, SourceHeader
 from eegfm_etl.triggers import trigger_events
 
@@ -51,21 +50,6 @@ def explained(path: Path, kind: str) -> Iterator[list[str]]:
             raise translated(path, kind, error) from error
         finally:
             said += dict.fromkeys(str(one.message).splitlines()[0] for one in caught if str(one.message))
-
-
-def translated(path: Path, kind: str, error: Exception) -> SourceError:
-    """Put a reader's words in a scientist's."""
-    words = next(iter(str(error).strip().splitlines()), "").strip()
-    if isinstance(error, FileNotFoundError):
-        reason = f"a file that belongs to it is missing ({words}); copy all parts of the recording"
-    elif isinstance(error, ModuleNotFoundError | ImportError):
-        reason = f"a library that reads {kind} is missing ({words}); install eegfm[etl]"
-    else:
-        said = f" (its reader says: {words})" if words else ""
-        reason = (
-            f"it cannot be read as {kind}{said}; it is damaged, cut off, or of a variant that is not known"
-        )
-    return SourceError("read", f"{path.name}: {reason}", traceback.format_exc())
 
 
 def recording(
@@ -287,6 +271,3 @@ def _cut(segments: Segments, joints: list[int], rate_hz: float) -> Segments:
         edges = [first, *sorted({joint for joint in joints if first < joint < stop}), stop]
         pieces += [(start_s + (a - first) / rate_hz, a, b) for a, b in pairwise(edges)]
     return pieces
-
-
-Opened = Callable[..., mne.io.BaseRaw]

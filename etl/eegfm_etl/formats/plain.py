@@ -58,7 +58,10 @@ def _egi(path: Path) -> Recording:
 def _nihon(path: Path) -> Recording:
     with explained(path, "Nihon Kohden") as warned:
         raw = mne.io.read_raw_nihon(path, verbose="warning")
-        return recording(raw, path, "Nihon Kohden", warned=warned)
+        opened = recording(raw, path, "Nihon Kohden", warned=warned)
+    # The patient's file names its fields in the recorder's language; none of it is read
+    patient = tuple("patient's file (.PNT)" for one in opened.header.parts if one.lower().endswith(".pnt"))
+    return replace(opened, header=replace(opened.header, personal=patient))
 
 
 def _nedf(path: Path) -> Recording:
@@ -83,7 +86,12 @@ def _nicolet(path: Path) -> Recording:
         raise SourceError("read", f"{path.name}: a Nicolet recording needs its .head beside it; copy both")
     with explained(path, "Nicolet") as warned:
         raw = mne.io.read_raw_nicolet(path, ch_type="eeg", verbose="warning")
-        return recording(raw, path, "Nicolet", warned=warned)
+        opened = recording(raw, path, "Nicolet", warned=warned)
+    fields = re.findall(
+        r"^(pat_id|adm_id)=(.*)$", path.with_suffix(".head").read_text("latin-1"), re.MULTILINE
+    )
+    personal = tuple(name for name, value in fields if filled_in(value))
+    return replace(opened, header=replace(opened.header, personal=personal))
 
 
 def _eximia(path: Path) -> Recording:

@@ -1,5 +1,6 @@
 """An open recording: its header, and samples in µV from wherever they lie."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,17 @@ class Recording:
         Raises
         ------
         SourceError
-            Where a sample is no number.
+            Where a sample is no number, or the reader fails.
         """
-        data = np.asarray(self.samples(start, stop, rows), dtype=np.float64)
+        path = Path(self.header.path)
+        try:
+            data = np.asarray(self.samples(start, stop, rows), dtype=np.float64)
+        except (SourceError, MemoryError):
+            raise
+        except Exception as error:
+            raise translated(path, self.header.format, error) from error
         if not np.isfinite(data).all():
-            raise not_numbers(Path(self.header.path))
+            raise not_numbers(path)
         return data
 
 
@@ -55,6 +62,22 @@ def not_numbers(path: Path) -> SourceError:
     return SourceError(
         "read", f"{path.name}: some of its samples are not numbers (NaN); it is damaged or a broken export"
     )
+
+
+def translated(path: Path, kind: str, error: Exception) -> SourceError:
+    """Put a reader's words in a scientist's; what Python says of itself stays in the detail."""
+    words = next(iter(str(error).strip().splitlines()), "").strip()
+    if isinstance(error, FileNotFoundError):
+        reason = f"a file that belongs to it is missing ({words}); copy all parts of the recording"
+    elif isinstance(error, ImportError):
+        reason = f"a library that reads {kind} is missing ({words}); install eegfm[etl]"
+    else:
+        plain = isinstance(error, RuntimeError | NotImplementedError | OSError) and words
+        said = f" (its reader says: {words})" if plain else ""
+        reason = (
+            f"it cannot be read as {kind}{said}: it is damaged, cut off, or of a variant that is not known"
+        )
+    return SourceError("read", f"{path.name}: {reason}", traceback.format_exc())
 
 
 def of_array(header: SourceHeader, data: np.ndarray, to_uv: np.ndarray | float = 1.0) -> Recording:
