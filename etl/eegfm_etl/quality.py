@@ -22,7 +22,7 @@ _CLOSE = 0.05  # of the range: samples this near are close
 _FEWEST_AT_RAIL = 10
 _NEIGHBOURS = 4
 _FEWEST_FOR_REFERENCE = 8
-_FEWEST_TO_THIN = 1000
+_ENOUGH_SAMPLES = 500
 _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channels and blocks
 
 
@@ -31,7 +31,7 @@ class SourceBlock:
     """Figures of one block of source samples, a value a channel."""
 
     samples: int | np.ndarray  # one count, or a count a channel where their rates differ
-    middle: np.ndarray  # mean of every fourth sample, µV
+    middle: np.ndarray  # mean of some hundred samples, µV
     low: np.ndarray
     high: np.ndarray
     at: np.ndarray  # (2, C) samples at the block's minimum, at its maximum
@@ -229,7 +229,7 @@ def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
 
 
 def robust_sd(block_CN: np.ndarray) -> np.ndarray:
-    """1.4826 times the median distance from the mean, per channel, of every fourth sample: cheap, and robust."""
+    """1.4826 times the median distance from the mean, per channel, of some hundred samples: cheap, and robust."""
     thin_CN = block_CN[:, :: _thinning(block_CN)]
     distance = thin_CN - thin_CN.mean(axis=1, keepdims=True)
     return 1.4826 * np.median(np.abs(distance, out=distance), axis=1, overwrite_input=True)
@@ -254,7 +254,7 @@ def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequen
     """
     if usable.sum() < _FEWEST_FOR_REFERENCE:
         return np.full(len(block_CN), np.nan)
-    thin_CN = block_CN[:, :: _thinning(block_CN)]
+    thin_CN = block_CN[:, :: 2 * _thinning(block_CN)]
     # Transposed first: a median along contiguous memory is twice as fast
     centred = thin_CN - np.median(np.ascontiguousarray(thin_CN[usable].T), axis=1)
     centred -= centred.mean(axis=1, keepdims=True)
@@ -303,8 +303,8 @@ def faults(
 
 
 def _thinning(block_CN: np.ndarray) -> int:
-    """Every which sample serves a figure that needs some hundred of them."""
-    return 4 if block_CN.shape[1] >= _FEWEST_TO_THIN else 1
+    """Every which sample serves a figure that needs some hundred of them: 500 of a block of 10 s at 200 Hz."""
+    return max(1, block_CN.shape[1] // _ENOUGH_SAMPLES)
 
 
 def _outliers(values: np.ndarray) -> np.ndarray:

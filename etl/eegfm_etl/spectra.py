@@ -11,7 +11,9 @@ FREQS_HZ = np.arange(0.5, 100.5, 0.5)
 
 LINE_CANDIDATES_HZ = (50.0, 60.0)
 
-_SHORTEST_S = 2.0  # shorter blocks have no spectrum
+SHORTEST_S = 2.0
+"""Shorter blocks have no spectrum."""
+
 _FEWEST = 4  # samples: a Hann window over fewer is zero
 
 
@@ -25,7 +27,7 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
     """
     n_channels, n = block_CN.shape
     psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
-    if n < max(_SHORTEST_S * rate_hz, _FEWEST):
+    if n < max(SHORTEST_S * rate_hz, _FEWEST):
         return psd_CF
     window = _hann(n)
     centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)

@@ -16,7 +16,7 @@ from eegfm_etl.measure import SourceFigures
 from eegfm_etl.ransac import WINDOW_S, Covariances, unpredicted_share
 from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import Segment, chunks
-from eegfm_etl.spectra import SpectrumMean, spectrum
+from eegfm_etl.spectra import SHORTEST_S, SpectrumMean, spectrum
 from eegfm_etl.strands import Strand
 from eegfm_etl.tape import Frames, fitted, in_pieces
 from eegfm_etl.transform import transformed
@@ -264,13 +264,12 @@ def _judge(
 ) -> _Judged:
     """Judge a block on its source figures and its stored samples; short blocks only by the source."""
     source = figures.blocks[block]
-    psd_CF = spectrum(uv_CN, plan.profile.rate_hz)
-    tally.spectrum.add(psd_CF)
+    tally.spectrum.add(spectrum(uv_CN, plan.profile.rate_hz))
     clipped_share = figures.clipped_share[block]
     amplitude_uv = quality.robust_sd(uv_CN)
     correlation = np.full(len(uv_CN), np.nan)
     rows = plan.comparable
-    if np.isfinite(psd_CF).any() and len(rows):
+    if uv_CN.shape[1] >= SHORTEST_S * plan.profile.rate_hz and len(rows):
         correlation[rows] = quality.neighbour_correlation(uv_CN[rows], ~source.flat[rows], near)
     found = quality.faults(source, clipped_share, amplitude_uv, correlation, rows)
     tally.faulty_s += found * (uv_CN.shape[1] / plan.profile.rate_hz)
