@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from eegfm_etl.source import SourceError
+from eegfm_etl.source import CUT_OFF, SourceError
 
 _ANNOTATION_LABELS = ("edf annotations", "bdf annotations")
 _CARRIER = re.compile(r"^empty event", re.IGNORECASE)  # a signal that is there because the format wants one
@@ -84,7 +84,7 @@ class EdfHeader:
     @property
     def cut_off(self) -> bool:
         """Whether the file ends before its last record."""
-        return any("cut off" in note for note in self.notes)
+        return any(note.startswith(CUT_OFF) for note in self.notes)
 
     def rate_hz(self, signal: int) -> float:
         """Rate of a signal: 35 samples in 0.7 s are 50 Hz, not 50.00000000000001."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eegfm_etl import provenance
@@ -82,7 +82,7 @@ def make_plan(
             continue
         rival = claimed.setdefault(job.recording_id, job)
         if rival is job:
-            plan.jobs.append(job)
+            plan.jobs.append(_beside_the_lake(job, by_recording.get(job.recording_id)))
         elif _digest(rival) == _digest(job):
             plan.skipped[COPY] += 1
         else:
@@ -110,6 +110,13 @@ def _reason_to_skip(
     if digest in known.failed_sha256:
         return None if retry_failed else FAILED_BEFORE
     return None
+
+
+def _beside_the_lake(job: Job, there: KnownSource | None) -> Job:
+    """Note where the lake holds the recording from more bytes than the file has now."""
+    if there is None or there.bytes is None or there.bytes <= provenance.size_bytes(job.path):
+        return job
+    return replace(job, whole_bytes=there.bytes)
 
 
 def _digest(job: Job) -> str:

@@ -16,6 +16,7 @@ from eegfm_etl.events import Event, in_order, label_events
 from eegfm_etl.harmonise import Harmonised, Segment, harmonise
 from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
+from eegfm_etl.source import CUT_OFF
 from eegfm_etl.units import check, doubtful, settle
 from eegfm_etl.workplace import check_sight, scratch_folder, source_root
 from eegfm_lake import caps, schema
@@ -128,6 +129,7 @@ def process_file(
     with effort.step("open"):
         source = reader.open(path, job.ask)
         header = source.header
+    _refuse_worse(path, job, header)
     job = by_file_names(job, header.names)
     units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
     line_freq_hz, line_freq_origin = _line_freq(header, job)
@@ -254,6 +256,17 @@ def _channels(header: SourceHeader, job: Job) -> list[ChannelPlan]:
         "channels",
         f"{job.path.name}: none of its {len(header.names)} channels is EEG ({', '.join(header.names[:6])} …)",
     )
+
+
+def _refuse_worse(path: Path, job: Job, header: SourceHeader) -> None:
+    """Refuse a file that is cut off where the lake has the recording from a longer one."""
+    cut = next((note for note in header.notes if note.startswith(CUT_OFF)), None)
+    if job.whole_bytes is not None and cut is not None:
+        raise SourceError(
+            "read",
+            f"{path.name} is {cut}; the lake has this recording from {job.whole_bytes:,} bytes, which stays: fetch the "
+            "file again",
+        )
 
 
 def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:

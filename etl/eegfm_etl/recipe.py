@@ -93,6 +93,9 @@ class Job:
         not be named).
     refused
         Why the file is not to be opened at all; it becomes a failure with this reason.
+    whole_bytes
+        Set by an ingest: the lake holds this recording, made of so many bytes, more than are here now. A file that is
+        cut off does not replace it.
     """
 
     path: Path
@@ -120,6 +123,7 @@ class Job:
     ask: Ask = field(default_factory=Ask)
     parts: tuple[str, ...] = ()
     refused: str | None = None
+    whole_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for covariate, _, origin in self.methodology:

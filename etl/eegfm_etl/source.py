@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from eegfm_lake.errors import EegfmError
 
+CUT_OFF = "cut off"
+"""How the note of a reader begins that found less than the header says and reads what is there."""
+
 
 class SourceError(EegfmError):
     """A source cannot become a recording.

@@ -141,6 +141,24 @@ def test_hostile_files_become_failures_with_reasons_and_the_rest_recordings(
     assert ingest(lake_uri, "eegmmidb", source=corpus, retry_failed=True, progress=False).failed == 4
 
 
+def test_a_copy_that_is_cut_off_does_not_replace_the_whole_recording(
+    corpus: Path, lake_uri: str, tmp_path: Path
+):
+    ingest(lake_uri, "eegmmidb", source=corpus, progress=False)
+    source = tmp_path / "again"
+    data = (corpus / "S001" / "S001R04.edf").read_bytes()
+    (source / "S001").mkdir(parents=True)
+    (source / "S001" / "S001R04.edf").write_bytes(data[: len(data) * 4 // 5])
+    report = ingest(lake_uri, "eegmmidb", source=source, progress=False)
+    assert report.done == 0
+    assert "cut off" in report.failures[0][1]
+    assert "which stays" in report.failures[0][1]
+    fresh = ingest(tmp_path / "other", "eegmmidb", source=source, progress=False)
+    assert (fresh.done, fresh.failed) == (1, 0)  # alone it is better than nothing, and says so
+    notes = Lake.open(tmp_path / "other").recordings(["source"]).to_pylist()[0]["source"]["notes"]
+    assert any(note.startswith("cut off") for note in notes)
+
+
 def test_a_damaged_copy_harms_no_recording_of_the_same_name(corpus: Path, lake_uri: str, tmp_path: Path):
     ingest(lake_uri, "eegmmidb", source=corpus, progress=False)
     before = rows_of(lake_uri)
