@@ -219,8 +219,9 @@ def by_file_names(job: Job, names: Sequence[str]) -> Job:
     plain = {_plain(name): name for name in reversed(names)}
 
     def matched(declared: Mapping[str, T]) -> dict[str, T]:
-        known = {plain.get(_plain(name), name): value for name, value in declared.items()}
-        return known | {name: value for name, value in declared.items() if name in names}
+        pairs = list(declared.items())
+        known = {plain.get(_plain(name), name): value for name, value in pairs}
+        return known | {name: value for name, value in pairs if name in names}
 
     return replace(
         job,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import edfio
 import numpy as np
+import pybv
 
 CHANNELS = ("Fc5.", "C3..", "Cz..", "C4..", "Fp1.", "O1..")
 CUES = ((0.0, 4.2, "T0"), (4.2, 4.1, "T1"), (8.3, 4.2, "T0"), (12.5, 4.1, "T2"))
@@ -45,3 +46,17 @@ def write_corpus(root: Path, people: int = 2, runs: tuple[int, ...] = (4, 8), **
         for person in range(1, people + 1)
         for run in runs
     ]
+
+
+def write_brainvision_folder(root: Path, recordings: int, seconds: float = 20.0) -> list[Path]:
+    """Write recordings that, unlike EDF, are read in a process of their own."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(recordings):
+        pybv.write_brainvision(
+            data=1e-6 * samples_uv(number, 200, seconds),
+            sfreq=200,
+            ch_names=[name.strip(".") for name in CHANNELS],
+            fname_base=f"p{number:02d}",
+            folder_out=root,
+        )
+    return sorted(root.glob("*.vhdr"))

@@ -13,7 +13,7 @@ from eegfm_lake.table import Lake
 
 RUN = (
     "import sys; from eegfm_etl.ingest import ingest; from eegfm_etl.cluster import parse_workers; "
-    "ingest(sys.argv[1], 'eegmmidb', source=sys.argv[2], workers=parse_workers(sys.argv[3]), only=sys.argv[4:])"
+    "ingest(sys.argv[1], sys.argv[4], source=sys.argv[2], workers=parse_workers(sys.argv[3]), only=sys.argv[5:])"
 )
 
 
@@ -36,8 +36,10 @@ def signals_of(lake_uri: str | Path) -> list[Path]:
     return sorted(Path(lake_uri).glob("signals/*/*.parquet"))
 
 
-def start(lake_uri: str | Path, source: Path, workers: str = "0", *only: str, **popen) -> subprocess.Popen:
-    words = [str(lake_uri), str(source), workers, *only]
+def start(
+    lake_uri: str | Path, source: Path, workers: str = "0", *only: str, recipe: str = "eegmmidb", **popen
+) -> subprocess.Popen:
+    words = [str(lake_uri), str(source), workers, recipe, *only]
     return subprocess.Popen([sys.executable, "-c", RUN, *words], start_new_session=True, **popen)
 
 

@@ -20,7 +20,7 @@ from eegfm_etl.runners import outcomes
 from eegfm_lake.errors import EegfmError, UsageError
 from eegfm_lake.table import Lake
 
-from .ingest_miniatures import write_corpus
+from .ingest_miniatures import write_brainvision_folder, write_corpus
 from .lakes import assert_whole, signals_of, start, wait_until
 
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -207,8 +207,8 @@ def test_a_worker_that_dies_is_an_explained_failure(lake_uri: str, tmp_path: Pat
 def test_a_reader_that_is_killed_from_outside_is_started_again_and_costs_nothing(
     lake_uri: str, tmp_path: Path
 ):
-    write_corpus(tmp_path / "source", people=6, seconds=60)
-    with ended(start(lake_uri, tmp_path / "source", **_QUIET)) as driver:
+    write_brainvision_folder(tmp_path / "source", 12, seconds=60)
+    with ended(start(lake_uri, tmp_path / "source", recipe="folder", **_QUIET)) as driver:
         for kills in range(1, 4):
             wait_until(lambda: len(signals_of(lake_uri)) >= 2 * kills, driver)  # noqa: B023
             for reader in children_of(driver.pid, "eegfm_etl.reader_child"):
@@ -225,21 +225,18 @@ class KillsTheReader(dict):
         super().__init__()
         self.left = times
 
-    def keys(self):
+    def items(self):
         if self.left:
             self.left -= 1
             for reader in children_of(os.getpid(), "eegfm_etl.reader_child"):
                 os.kill(reader, signal.SIGKILL)
-        return super().keys()
-
-    def __iter__(self):  # makes ``{**this}`` ask for the keys
-        return super().__iter__()
+        return super().items()
 
 
 def test_a_file_whose_reader_is_killed_again_and_again_is_read_when_nothing_else_runs(
     lake_uri: str, tmp_path: Path
 ):
-    paths = write_corpus(tmp_path / "source", people=3, runs=(4,), seconds=20)
+    paths = write_brainvision_folder(tmp_path / "source", 3)
     Lake.open(lake_uri, create=True)
     kills = [KillsTheReader(3), KillsTheReader(100), {}]
     jobs = [
@@ -248,9 +245,9 @@ def test_a_file_whose_reader_is_killed_again_and_again_is_read_when_nothing_else
     ]
     found = list(outcomes(jobs, Stamp("eegmmidb"), lake_uri, "eeg200"))
     assert [(one.job.rel, one.row is not None) for one in found] == [
-        ("S003R04.edf", True),
-        ("S001R04.edf", True),
-        ("S002R04.edf", False),
+        ("p02.vhdr", True),
+        ("p00.vhdr", True),
+        ("p01.vhdr", False),
     ]
     assert (kills[0].left, kills[1].left) == (0, 96)
     assert found[2].failure["step"] == "worker"

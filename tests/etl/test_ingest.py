@@ -230,7 +230,7 @@ def test_a_full_disk_ends_the_ingest_in_words_and_keeps_what_was_done(tmp_path: 
     source, small = tmp_path / "source", tmp_path / "small"
     write_corpus(source, people=12, runs=(4, 8), seconds=20)
     small.mkdir()
-    script = f'mount -t tmpfs -o size=400k tmpfs {small} && {sys.executable} -c "$0" {small}/lake {source} 0'
+    script = f'mount -t tmpfs -o size=400k tmpfs {small} && {sys.executable} -c "$0" {small}/lake {source} 0 eegmmidb'
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, RUN], capture_output=True, text=True, check=False
     )

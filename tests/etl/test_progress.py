@@ -93,5 +93,5 @@ def recipe(**facts) -> Recipe:
 )
 def test_a_data_set_that_is_not_downloaded_says_where_to_get_it_and_its_layout(facts: dict, words: str):
     with pytest.raises(UsageError) as caught:
-        fetching.source_root(recipe(**facts), None, (), False, Console(quiet=True))
+        fetching.source_root(recipe(**facts), None, (), False, Console(quiet=True), {})
     assert str(caught.value) == words

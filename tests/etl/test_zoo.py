@@ -54,7 +54,29 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
     "xdf/empty_streams.xdf": (REFUSED, "the stream that has data is a counter, ten samples at 1 Hz: no EEG"),
     "xdf/minimal.xdf": (REFUSED, f"9 samples at 10 Hz: {SHORT}"),
     "xdf/twochannel_string_marker.xdf": (REFUSED, f"1 sample: {SHORT}"),
-    "odd/derived/unit_blank.edf": (REFUSED, "a blank unit is no amplitude unless the units are declared"),
+    "edf/kemp-log-neuroloopgain.edf": (
+        REFUSED,
+        "its units are '%' and 'Filtered': no amplitude, at one sample a second",
+    ),
+    "edf/sine3Hz_block0.2Hz.edf": (
+        REFUSED,
+        "a sine of 5 V: no EEG, and no power of ten in the header proves another unit",
+    ),
+    "edf/test_uneven_samp.edf": (REFUSED, "the same sine of 5 V"),
+    "odd/derived/unit_mV.edf": (
+        REFUSED,
+        "the unit was edited: 10.7 mV is no EEG, and the header lies about all of it",
+    ),
+    "odd/derived/unit_nV.edf": (REFUSED, "the unit was edited: 14 nV is no EEG"),
+    "egi/test_egi_multiepoch_paused.mff": (
+        REFUSED,
+        "7 mV after the filters: noise of an open amplifier, no scalp",
+    ),
+    "neuralynx/gaps": (REFUSED, "3.6 mV after the filters: a test signal of intracranial channels, no scalp"),
+    "neuralynx/plain": (
+        REFUSED,
+        "3.9 mV after the filters: a test signal of intracranial channels, no scalp",
+    ),
 }
 
 

@@ -41,7 +41,7 @@ def find(recipe_id: str) -> Recipe:
     """
     if recipe_id in RECIPES:
         return RECIPES[recipe_id]
-    close = difflib.get_close_matches(recipe_id.lower(), RECIPES, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(recipe_id.lower(), RECIPES, n=1, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(RECIPES)}"
     raise UsageError(f"unknown data set {recipe_id!r}: {hint} (`eegfm datasets` lists them)")
 
