@@ -4,9 +4,7 @@ BIDS 1.10, https://bids-specification.readthedocs.io/en/stable/modality-specific
 Which sidecar holds for which recording is the inheritance principle; mne-bids finds it.
 """
 
-import csv
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from typing import Any
 import numpy as np
 from mne_bids import BIDSPath, get_entities_from_fname
 
+from eegfm_etl.bids_tables import hand, number, table
+from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
 from eegfm_etl.recipe import Person
 
@@ -25,14 +25,10 @@ _TYPES = {
     "EEG": "eeg", "EOG": "eog", "HEOG": "eog", "VEOG": "eog", "ECG": "ecg", "EMG": "emg", "RESP": "resp",
     "TRIG": "stim",
 }  # fmt: skip
-_UNKNOWN_TYPE = ("", "n/a")  # then the label decides: a name of 10-05 is EEG
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _FRONT_FIRST = ("CTF", "EEGLAB", "EEGLAB-HJ", "4DBTI", "KITYOKOGAWA", "CHIETIITAB")
 """Coordinate systems whose x axis leads to the nose and y to the left ear."""
 _HEAD_RADIUS_M = (0.060, 0.120)
-_OLDEST = 120.0
-_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
-_HANDS = {"r": "R", "right": "R", "l": "L", "left": "L", "a": "A", "ambidextrous": "A"}
 _DIAGNOSIS = ("diagnosis", "dx", "group")
 _COVARIATES = {
     "EEGReference": "reference", "EEGGround": "ground", "PowerLineFrequency": "line_freq",
@@ -95,28 +91,24 @@ def read_sidecars(root: Path, path: Path, labels: Mapping[str, str | None]) -> S
         return None if path is None else Path(path)
 
     about = read_json(beside("eeg", ".json"))
-    channels = read_table(beside("channels", ".tsv"))
-    electrodes = read_table(beside("electrodes", ".tsv"))
+    channels = _rows(beside("channels", ".tsv"))
+    electrodes = _rows(beside("electrodes", ".tsv"))
     system = read_json(beside("coordsystem", ".json")) if electrodes else {}
     events = beside("events", ".tsv")
     described = read_json(beside("events", ".json")) if events else {}
-    line_freq = number(about.get("PowerLineFrequency"))
     return Sidecars(
-        types={
-            row["name"]: _TYPES.get(kind, "misc")
-            for row in channels
-            if (kind := said(row, "type", "n/a").upper()) not in [one.upper() for one in _UNKNOWN_TYPE]
-        },
-        units={row["name"]: unit for row in channels if (unit := said(row, "units"))},
+        # A type that is not said is left to the label: a name of 10-05 is EEG.
+        types={row["name"]: _TYPES.get(row["type"].upper(), "misc") for row in channels if "type" in row},
+        units={row["name"]: row["units"] for row in channels if "units" in row},
         bad={
-            row["name"]: said(row, "status_description") or "channels.tsv calls it bad"
+            row["name"]: row.get("status_description", "channels.tsv calls it bad")
             for row in channels
-            if said(row, "status") == "bad"
+            if row.get("status") == "bad"
         },
         positions=_positions(electrodes, system),
-        events=None if events is None else _events(read_table(events), described, labels),
+        events=None if events is None else _events(table(events), described, labels),
         methodology=_methodology(about),
-        line_freq_hz=line_freq,
+        line_freq_hz=number(str(about.get("PowerLineFrequency"))),
         files=tuple(found.values()),
     )
 
@@ -133,27 +125,23 @@ def read_people(root: Path) -> dict[str, Person]:
     ``handedness``, ``group`` or ``diagnosis``); the others are the phenotype. An age that no person has is kept
     there as it was given.
     """
-    table = root / "participants.tsv"
     people = {}
-    for row in read_table(table if table.exists() else None):
-        facts = {name.lower(): value for name, value in row.items() if value and value.lower() != "n/a"}
+    for facts in table(root / "participants.tsv"):
         label = facts.pop("participant_id", "").removeprefix("sub-")
         if not label:
             continue
         given = facts.pop("age", None)
-        age = number(given)
-        if age is not None and not 0 <= age <= _OLDEST:
-            age = None
         sex = facts.pop("sex", None) or facts.pop("gender", None)
-        hand = facts.pop("handedness", None) or facts.pop("hand", None)
+        handedness = facts.pop("handedness", None) or facts.pop("hand", None)
         diagnosis = next((facts.pop(name) for name in _DIAGNOSIS if name in facts), None)
+        age = age_years(given)
         if given is not None and age is None:
             facts["age as given"] = given
         people[label] = Person(
             id=label,
             age=age,
-            sex=None if sex is None else _SEXES.get(sex.lower()),
-            handedness=None if hand is None else _HANDS.get(hand.lower()),
+            sex=sex_letter(sex),
+            handedness=hand(handedness),
             diagnosis=diagnosis,
             phenotype=facts or None,
         )
@@ -171,33 +159,14 @@ def read_json(path: Path | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_table(path: Path | None) -> list[dict[str, str]]:
-    """Read a TSV sidecar, with or without a byte-order mark; empty where there is none."""
-    if path is None or not path.exists():
-        return []
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    rows = csv.DictReader(text.splitlines(), delimiter="\t")
-    return [{name.strip(): (value or "").strip() for name, value in row.items() if name} for row in rows]
-
-
-def said(row: Mapping[str, str], column: str, otherwise: str = "") -> str:
-    """Return what a row says in a column; ``n/a`` says nothing."""
-    value = row.get(column, "")
-    return otherwise if value.lower() in ("", "n/a") else value
-
-
-def number(value: object) -> float | None:
-    """Return a number that is one; None for ``n/a``, text and infinities."""
-    try:
-        found = float(str(value))
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+def _rows(path: Path | None) -> list[dict[str, str]]:
+    """Rows of a table that name what they are about."""
+    return [] if path is None else [row for row in table(path) if "name" in row]
 
 
 def _positions(electrodes: list[dict[str, str]], system: Mapping[str, Any]) -> dict[str, XYZ]:
     scale = _METRES.get(str(system.get("EEGCoordinateUnits", "")).lower())
-    rows = {row["name"]: [number(row.get(axis)) for axis in "xyz"] for row in electrodes if row.get("name")}
+    rows = {row["name"]: [number(row.get(axis)) for axis in "xyz"] for row in electrodes}
     known = {name: xyz for name, xyz in rows.items() if None not in xyz}
     if scale is None or len(known) < 4:
         return {}
@@ -216,7 +185,7 @@ def _events(
     events = []
     for row in rows:
         onset = number(row.get("onset"))
-        text = said(row, "trial_type") or said(row, "value")
+        text = row.get("trial_type") or row.get("value")
         if onset is None or not text or (text in labels and labels[text] is None):
             continue
         events.append(
@@ -224,7 +193,7 @@ def _events(
                 onset_s=onset,
                 duration_s=number(row.get("duration")),
                 label=labels.get(text),
-                value=said(row, "value") or None,
+                value=row.get("value"),
                 source_label=text,
                 channel=None,
                 hed=_hed(row, described),
@@ -235,10 +204,10 @@ def _events(
 
 def _hed(row: Mapping[str, str], described: Mapping[str, Any]) -> str | None:
     """Put an event's HED tags together: those of its own column, and those of each value in the sidecar."""
-    tags = [said(row, "HED")]
+    tags = [row.get("hed", "")]
     for column, description in described.items():
         of_column = description.get("HED") if isinstance(description, dict) else None
-        value = said(row, column)
+        value = row.get(column.lower(), "")
         if isinstance(of_column, dict) and value:
             tags.append(str(of_column.get(value, "")))
         elif isinstance(of_column, str) and value:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eegfm_etl.bids import read_people, read_table
+from eegfm_etl.bids import read_people
+from eegfm_etl.bids_tables import table
 from eegfm_etl.ingest import ingest
 from eegfm_etl.recipes.bids import describe, plan
 from eegfm_lake.errors import UsageError
@@ -108,7 +109,7 @@ def test_names_and_people_are_those_of_the_data_set(lake: Lake):
 def test_an_age_that_no_person_has_is_null_and_kept_as_given(dataset: Path, lake: Lake):
     found = rows(lake, "SELECT age, sex, handedness, diagnosis FROM recordings ORDER BY recording_id")
     assert [tuple(row.values()) for row in found] == [
-        (None, "F", "R", "control"),
+        (None, "F", "right", "control"),
         (34.0, "M", None, "patient"),
     ]
     assert read_people(dataset)["001"].phenotype == {"mmse": "30", "age as given": "M"}
@@ -218,8 +219,8 @@ def test_real_sidecars_with_their_real_signals(ds004362_dir: Path, eegmmidb_dir:
     events = rows(lake, "SELECT recording_id, count(*) AS n FROM events GROUP BY 1 ORDER BY 1")
     for row in events:  # as many as the sidecar has rows
         stem = row["recording_id"].split("/")[1:]
-        table = next(root.rglob(f"{stem[0]}_{stem[1]}_events.tsv"))
-        assert row["n"] == len(read_table(table))
+        events_file = next(root.rglob(f"{stem[0]}_{stem[1]}_events.tsv"))
+        assert row["n"] == len(table(events_file))
     channels = rows(lake, "SELECT DISTINCT type, position_origin FROM channels")
     assert channels == [{"type": "eeg", "position_origin": "template"}]  # a unit sphere in mm is no head
     assert rows(
