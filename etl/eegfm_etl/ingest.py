@@ -24,17 +24,17 @@ from eegfm_etl.fetching import source_root
 from eegfm_etl.plan import Plan, jobs_of, make_plan
 from eegfm_etl.process import (
     Outcome,
-    Stamp,
     channel_report,
     disk_is_full,
-    failure_row,
     harmonise_file,
     process_file,
 )
 from eegfm_etl.progress import IngestProgress, counted
 from eegfm_etl.recipe import Job, Recipe
+from eegfm_etl.row import Stamp, failure_row
 from eegfm_etl.run_log import RunLog
 from eegfm_etl.runners import outcomes
+from eegfm_etl.said import IngestReport, say_plan, say_report
 from eegfm_etl.workplace import sweep
 from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError, UsageError
@@ -46,46 +46,6 @@ __all__ = ["IngestReport", "channel_report", "harmonise_file", "ingest", "proces
 
 _COMMIT_ROWS = 20
 _COMMIT_S = 5.0
-_FAILURES_SHOWN = 10
-_LISTED = 40
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What an ingest did.
-
-    Attributes
-    ----------
-    dataset
-        Its id in the lake.
-    done, failed
-        Files that became recordings, and files that could not.
-    skipped
-        Reason to number of files.
-    seconds, hours
-        Time it took; hours of EEG it added.
-    listed
-        With ``list_only``: paths below the source's root that would be read.
-    failures, failed_steps
-        (path, reason) of every failed file; step of `eegfm_lake.schema.FAILURE_STEPS` to number of files.
-    ingest_id, log
-        None where there was nothing to do: then nothing was written either.
-    account
-        What became of every file, where the recipe reads whatever it finds.
-    """
-
-    done: int
-    skipped: dict[str, int]
-    failed: int
-    seconds: float
-    hours: float
-    listed: tuple[str, ...] = ()
-    failures: tuple[tuple[str, str], ...] = ()
-    ingest_id: str | None = None
-    log: str | None = None
-    failed_steps: Mapping[str, int] = field(default_factory=dict)
-    dataset: str = ""
-    account: Account | None = None
 
 
 def ingest(
@@ -154,7 +114,7 @@ def ingest(
     recipe, given = _named(recipe, root, dict(params or {}))
     jobs = jobs_of(recipe, root, only, given)
     plan = make_plan(jobs, _known(storage, recipe.id, profile), retry_failed=retry_failed, rehash=rehash)
-    _say_plan(console, recipe, plan, len(jobs), list_only)
+    say_plan(console, recipe, plan, len(jobs), list_only)
     skipped = dict(plan.skipped)
     if list_only or not (plan.jobs or plan.rivals):
         listed = tuple(job.rel for job in plan.jobs) if list_only else ()
@@ -185,7 +145,7 @@ def ingest(
         account=_account(recipe, root, storage, profile, console),
         failed_steps=dict(committer.failed_steps), dataset=recipe.id,
     )  # fmt: skip
-    _say_report(console, report)
+    say_report(console, report)
     return report
 
 
@@ -361,43 +321,3 @@ def _stamp(recipe: Recipe, recipe_id: str, ingest_id: str) -> Stamp:
             "version": recipe.version,
         },
     )
-
-
-def _say_plan(console: Console, recipe: Recipe, plan: Plan, found: int, list_only: bool) -> None:
-    console.print(
-        f"{recipe.id}: {counted(found, 'file')}, {len(plan.jobs):,} to read{_why(plan.skipped)}",
-        highlight=False,
-    )
-    if list_only:
-        # To a terminal its beginning, to a pipe or a file everything.
-        shown = plan.jobs[:_LISTED] if console.is_terminal else plan.jobs
-        for job in shown:
-            console.print(f"  {job.rel} → {job.recording_id}", highlight=False, soft_wrap=True, markup=False)
-        if len(shown) < len(plan.jobs):
-            console.print(
-                f"  … and {len(plan.jobs) - len(shown):,} more (a pipe gets them all)", highlight=False
-            )
-    elif not (plan.jobs or plan.rivals):
-        console.print("nothing to do; the lake was not touched", highlight=False)
-
-
-def _say_report(console: Console, report: IngestReport) -> None:
-    console.print(
-        f"{counted(report.done, 'recording')} ({report.hours:,.2f} h of EEG) in {report.seconds:,.1f} s, "
-        f"{report.failed:,} failed{_by_step(report.failed_steps)}; log: {report.log}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for path, reason in report.failures[:_FAILURES_SHOWN]:
-        console.print(f"  failed {path}: {reason}", highlight=False, soft_wrap=True, markup=False)
-    if len(report.failures) > _FAILURES_SHOWN:
-        console.print(f"  … and {len(report.failures) - _FAILURES_SHOWN:,} more", highlight=False)
-
-
-def _by_step(steps: Mapping[str, int]) -> str:
-    most_first = sorted(steps.items(), key=lambda one: (-one[1], one[0]))
-    return f" ({', '.join(f'{step}: {n:,}' for step, n in most_first)})" if steps else ""
-
-
-def _why(skipped: Counter[str]) -> str:
-    return "".join(f", {n:,} skipped: {reason}" for reason, n in skipped.items())

@@ -4,18 +4,17 @@ import errno
 import os
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from eegfm_etl import provenance
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.effort import Effort
-from eegfm_etl.events import Event, in_order, label_events
-from eegfm_etl.harmonise import Harmonised, Segment, harmonise
+from eegfm_etl.harmonise import Segment, harmonise
 from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
+from eegfm_etl.row import Stamp, failure_row, recording_row
 from eegfm_etl.source import CUT_OFF
 from eegfm_etl.units import check, doubtful, settle
 from eegfm_etl.workplace import check_sight, scratch_folder, source_root
@@ -26,20 +25,7 @@ from eegfm_lake.storage import Storage
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _NO_SPACE = os.strerror(errno.ENOSPC)
-_OLDEST_KEPT = 89.0
 _local = threading.local()
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What every row of one ingest has in common."""
-
-    dataset: str
-    namespace: str | None = None
-    licence: str | None = None
-    citation: str | None = None
-    start_time_note: str | None = None
-    ingest: Mapping[str, str | None] = field(default_factory=dict)  # id, time, recipe, version
 
 
 @dataclass(frozen=True)
@@ -149,7 +135,7 @@ def process_file(
     done = replace(done, channels=doubtful(done.channels, dict(zip(header.names, units, strict=True))))
     header = replace(header, notes=(*header.notes, *settled.notes))
     with effort.step("describe"):  # hashing the source is most of it
-        return _row(path, job, stamp, profile, header, done), done.signal_file
+        return recording_row(path, job, stamp, profile, header, done), done.signal_file
 
 
 def harmonise_file(
@@ -192,29 +178,6 @@ def channel_report(row: Mapping[str, Any]) -> list[str]:
         reasons = f": {'; '.join(channel['reasons'])}" if channel["reasons"] else ""
         lines.append(f"{channel['name']}{renamed} {channel['type']}, {channel['status']}{reasons}")
     return lines
-
-
-def failure_row(
-    job: Job, stamp: Stamp, profile: str, step: str, reason: str, detail: str = ""
-) -> dict[str, Any]:
-    """Row of `schema.FAILURES` for a job."""
-    try:
-        digest = provenance.sha256(job.path)
-    except SourceError:  # not even its bytes can be read; the reason says why
-        digest = ""
-    return {
-        "path": job.rel,
-        "sha256": digest,
-        "dataset": stamp.dataset,
-        "recording_id": job.recording_id,
-        "profile": profile,
-        "bytes": provenance.size_bytes(job.path),
-        "step": step,
-        "reason": reason,
-        "detail": detail or None,
-        "parts": _parts(job, provenance.parts(job.path)[job.path.is_file() :]),
-        "ingest": dict(stamp.ingest),
-    }
 
 
 def disk_is_full(error: BaseException | None) -> bool:
@@ -305,109 +268,6 @@ def _line_freq(header: SourceHeader, job: Job) -> tuple[float | None, str | None
     if header.line_freq_hz is not None:
         return header.line_freq_hz, "recorded"
     return job.line_freq_hz, None if job.line_freq_hz is None else "declared"
-
-
-def _row(
-    path: Path, job: Job, stamp: Stamp, profile: str, header: SourceHeader, done: Harmonised
-) -> dict[str, Any]:
-    person = job.person
-    return {
-        "recording_id": job.recording_id,
-        "profile": profile,
-        "dataset": stamp.dataset,
-        "session": job.session,
-        "task": job.task,
-        "run": job.run,
-        "person": f"{stamp.namespace}/{person.id}" if stamp.namespace and person.id else None,
-        "same_as": list(person.same_as),
-        "age": _age(person, schema.PROFILES[profile]),
-        "sex": person.sex,
-        "handedness": person.handedness,
-        "diagnosis": person.diagnosis,
-        "phenotype": None if person.phenotype is None else dict(person.phenotype),
-        "source": _source(path, job, stamp, header, schema.PROFILES[profile]),
-        "licence": stamp.licence,
-        "citation": stamp.citation,
-        "methodology": _methodology(job, header, done),
-        "signal": {
-            "file": str(done.signal_file.path),
-            "rate": schema.PROFILES[profile].rate_hz,
-            "samples": done.samples,
-            "step": max(
-                (one["step"] for one in done.channels if one["step"] is not None), default=schema.STEP_UV
-            ),
-        },
-        "segments": done.segments,
-        "duration_s": done.duration_s,
-        "trailing_zeros_cut": done.trailing_zeros_cut,
-        "chain": done.chain,
-        "spectrum": done.spectrum,
-        "ingest": dict(stamp.ingest),
-        "channels": done.channels,
-        "events": [dict(vars(event)) for event in _events(header, job)],
-        "label": job.label,
-        "target": job.target,
-        "official_split": job.official_split,
-        "blocks": done.blocks,
-        "fingerprint": done.fingerprint,
-    }
-
-
-def _age(person: Person, profile: schema.Profile) -> float | None:
-    """Give the age that is stored: above 89 it can tell who somebody is (45 CFR 164.514(b)(2)(i)(C))."""
-    return profile.oldest if person.age is not None and person.age > _OLDEST_KEPT else person.age
-
-
-def _source(
-    path: Path, job: Job, stamp: Stamp, header: SourceHeader, profile: schema.Profile
-) -> dict[str, Any]:
-    capped = _age(job.person, profile) != job.person.age
-    notes = [f"an age above {_OLDEST_KEPT:g} is stored as {profile.oldest:g}"] if capped else []
-    return {
-        "path": job.rel,
-        "sha256": provenance.sha256(path),
-        "bytes": provenance.size_bytes(path),
-        "format": header.format,
-        "reader": header.reader,
-        "start_time": None,
-        "start_time_note": stamp.start_time_note,
-        "parts": _parts(job, [Path(part) for part in header.parts]),
-        "notes": [*header.notes, *notes],
-        "personal": [*header.personal, *(["exact age"] if capped else [])],
-    }
-
-
-def _parts(job: Job, parts: Sequence[Path]) -> list[str]:
-    """Paths below the source's root; files elsewhere are named by their name alone."""
-    root = source_root(job.path, job.rel)
-    found = [one.relative_to(root).as_posix() if one.is_relative_to(root) else one.name for one in parts]
-    return list(dict.fromkeys([*job.parts, *found]))
-
-
-def _events(header: SourceHeader, job: Job) -> list[Event]:
-    if job.events is not None:
-        of_file = list(job.events)
-    else:
-        of_file = label_events(in_order(header.annotations, job.in_order), job.labels)
-    return sorted([*of_file, *job.more_events], key=lambda event: event.onset_s)
-
-
-def _methodology(job: Job, header: SourceHeader, done: Harmonised) -> list[dict[str, str]]:
-    """List what the recipe declares, and over it what the file records and the chain detected."""
-    found = {covariate: (value, origin) for covariate, value, origin in job.methodology}
-    found |= {covariate: (value, "recorded") for covariate, value in header.recorded}
-    if done.line_freq_hz is not None and done.line_freq_origin is not None:
-        found["line_freq"] = (f"{done.line_freq_hz:g}", done.line_freq_origin)
-    origin = "declared" if header.hardware_band is None else "recorded"
-    low, high = header.hardware_band or job.hardware_band or (None, None)
-    if low is not None:
-        found["hardware_highpass"] = (f"{low:g}", origin)
-    if high is not None:
-        found["hardware_lowpass"] = (f"{high:g}", origin)
-    return [
-        {"covariate": name, "value": value, "origin": origin}
-        for name, (value, origin) in sorted(found.items())
-    ]
 
 
 def _one_line(error: BaseException) -> str:

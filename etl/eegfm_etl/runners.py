@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from eegfm_etl.cluster import Crew, Workers, connect, explain_loss
-from eegfm_etl.process import Outcome, Stamp, failure_row, work
+from eegfm_etl.process import Outcome, work
 from eegfm_etl.recipe import Job
+from eegfm_etl.row import Stamp, failure_row
 
 _IN_FLIGHT_A_WORKER = 4
 _IN_FLIGHT = 100  # an adaptive cluster grows with the work that it sees waiting

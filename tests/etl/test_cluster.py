@@ -14,8 +14,8 @@ from distributed import Client, LocalCluster
 
 from eegfm_etl.cluster import connect, parse_workers
 from eegfm_etl.ingest import ingest
-from eegfm_etl.process import Stamp
 from eegfm_etl.recipe import Job, Person
+from eegfm_etl.row import Stamp
 from eegfm_etl.runners import outcomes
 from eegfm_lake.errors import EegfmError, UsageError
 from eegfm_lake.table import Lake

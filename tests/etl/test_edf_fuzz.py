@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from eegfm_etl.edf import unit_factor
 from eegfm_etl.formats.edf_source import EdfSource
-from eegfm_etl.process import Stamp, process_file
+from eegfm_etl.process import process_file
 from eegfm_etl.readers import ReaderProcess
 from eegfm_etl.recipe import Job, Person
+from eegfm_etl.row import Stamp
 from eegfm_etl.source import SourceError
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalReader

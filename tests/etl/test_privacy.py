@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegfm_etl.ingest import ingest
-from eegfm_etl.process import Stamp, process_file
+from eegfm_etl.process import process_file
 from eegfm_etl.readers import ReaderProcess, SourceError
 from eegfm_etl.recipe import Job, Person
+from eegfm_etl.row import Stamp
 from eegfm_lake.table import Lake
 from tests.etl.ingest_miniatures import CHANNELS, samples_uv, write_edf
 
