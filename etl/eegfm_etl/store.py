@@ -108,9 +108,11 @@ class Tally:
         if not self.held:
             return
         values = np.clip(np.concatenate(self.held, axis=1), -_HISTOGRAM, _HISTOGRAM).astype(np.int64)
-        values += _HISTOGRAM
-        for counts, row in zip(self.histogram, values, strict=True):
-            counts += np.bincount(row, minlength=len(counts))
+        first = values.min()
+        values -= first
+        for counts, row in zip(self.histogram[:, first + _HISTOGRAM :], values, strict=True):
+            found = np.bincount(row)
+            counts[: len(found)] += found
         self.held.clear()
 
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
@@ -225,8 +227,11 @@ def _harmonised(
 def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
     """float32 keeps what is left once the offset is gone; samples that are no number become the offset."""
     for frame in frames:
-        centred = frame - offset_uv[:, None]
-        yield np.nan_to_num(centred, nan=0.0, posinf=0.0, neginf=0.0, copy=False).astype(np.float32)
+        centred = np.empty(frame.shape, np.float32)
+        np.subtract(frame, offset_uv[:, None], out=centred, casting="same_kind")
+        if not np.isfinite(centred.sum()):
+            np.nan_to_num(centred, nan=0.0, posinf=0.0, neginf=0.0, copy=False)
+        yield centred
 
 
 def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
