@@ -56,7 +56,11 @@ def sweep() -> int:
     removed = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*-*"):
         process = folder.name.removeprefix(_prefix()).partition("-")[0]
-        if process.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(process)):
+        try:
+            dead = process.isdigit() and folder.stat().st_uid == os.getuid() and not _is_running(int(process))
+        except FileNotFoundError:  # its process, or another sweep, was faster
+            continue
+        if dead:
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed

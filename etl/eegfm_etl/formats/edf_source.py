@@ -28,6 +28,7 @@ VERSION = "1"
 """Raised whenever the same file would be read differently."""
 
 _STIM = ("status", "trigger")
+_IMPOSSIBLE_UV = 1e12  # a million volts
 
 
 class EdfSource:
@@ -194,7 +195,7 @@ def _segments(
 
 def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int, str]]]:
     """Factor and offset from stored integers to µV; 0 where the header gives none, with the reason."""
-    gains, zeros, faults = [], [], []
+    gains, zeros, faults, rail = [], [], [], 2.0 ** (8 * header.sample_bytes - 1)
     for row, i in enumerate(header.signals):
         found, unit = header.ranges[i], unit_factor(header.units[i], header.labels[i])
         factor = 1.0 if unit is None or (unit == 1.0 and header.units[i].lower() != "v") else 1e6 * unit
@@ -207,7 +208,7 @@ def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int,
             reason = f"its digital minimum equals its maximum ({first:g})"
         elif low == high:
             reason = f"its physical minimum equals its maximum ({low:g})"
-        elif not np.isfinite(gain * factor) or not np.isfinite((low - first * gain) * factor):
+        elif not abs(gain * factor) * rail + abs((low - first * gain) * factor) < _IMPOSSIBLE_UV:
             reason = f"its physical range {low:g} to {high:g} is impossible"
         if reason:
             faults.append((row, f"{reason}: its samples mean nothing, zeros were read"))
