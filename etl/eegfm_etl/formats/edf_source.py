@@ -28,7 +28,7 @@ VERSION = "1"
 """Raised whenever the same file would be read differently."""
 
 _STIM = ("status", "trigger")
-_IMPOSSIBLE_UV = 1e12  # a million volts
+_IMPOSSIBLE_UV = 1e14  # float32 holds the square of what is below
 
 
 class EdfSource:

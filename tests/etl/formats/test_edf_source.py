@@ -72,9 +72,15 @@ def recordings(draw):
         per_record = draw(st.sampled_from([1, 7, 16, 64, 100]))
         data = RNG.integers(min(limits), max(limits) + 1, records * per_record)
         unit = draw(st.sampled_from(["uV", "mV", "V", "nV", "", "%", "µV"]))
-        low, high = draw(
-            st.sampled_from([(-187500, 187500), (-8092, 8092), (3200, -3200), (0.25, 0.5), (-1, 1000000)])
-        )
+        wide = [(-187500, 187500), (-8092, 8092), (3200, -3200), (0.25, 0.5), (-1, 1000000)]
+        narrow = [
+            (-0.1875, 0.1875),
+            (-8.092, 8.092),
+            (3.2, -3.2),
+            (0.25, 0.5),
+            (-1, 100),
+        ]  # a million volts are a fault
+        low, high = draw(st.sampled_from(narrow if unit in ("V", "mV") else wide))
         channels.append(Channel(f"C{row}", data, unit, (low, high), limits))
     tals = [stamps([f"{k * record_s:g}" for k in range(records)])] * draw(st.integers(0, 2))
     return Edf(channels, records, record_s, tals, ("BDF+C" if bdf else "EDF+C") if tals else "", bdf=bdf)
