@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from eegfm_etl.source import CUT_OFF, SourceError
@@ -88,11 +89,16 @@ class EdfHeader:
 
     def rate_hz(self, signal: int) -> float:
         """Rate of a signal: 35 samples in 0.7 s are 50 Hz, not 50.00000000000001."""
-        return float(self.samples_per_record[signal] / Fraction(str(self.record_s)))
+        return _rate_hz(self.samples_per_record[signal], self.record_s)
 
     def offset_bytes(self, signal: int) -> int:
         """Bytes from a record's start to a signal's first sample."""
         return self.sample_bytes * sum(self.samples_per_record[:signal])
+
+
+@lru_cache(maxsize=1024)
+def _rate_hz(samples: int, record_s: float) -> float:
+    return float(samples / Fraction(str(record_s)))
 
 
 def read_header(path: Path) -> EdfHeader:

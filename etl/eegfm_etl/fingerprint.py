@@ -56,13 +56,15 @@ class Landmarks:
 
     def add(self, uv_CN: np.ndarray) -> None:
         """Take a block of stored samples of the EEG channels, µV."""
-        samples = uv_CN[self._rows] * self._weights
         self._samples += uv_CN.shape[1]
         if not len(self._rows) or not uv_CN.shape[1]:
             return
+        samples = uv_CN if len(self._rows) == len(uv_CN) else uv_CN[self._rows]
         before = np.repeat(samples[:, :1], self._lag, axis=1) if self._before is None else self._before
         joined = np.concatenate([before, samples], axis=1)
-        change = np.clip(joined[:, self._lag :] - joined[:, : -self._lag], -_LIMIT, _LIMIT)
+        change = joined[:, self._lag :] - joined[:, : -self._lag]
+        change *= self._weights
+        np.clip(change, -_LIMIT, _LIMIT, out=change)
         self._before = joined[:, -self._lag :]
         power = np.einsum("cn,cn->n", change, change)
         whole = len(power) // self._thin * self._thin

@@ -21,6 +21,8 @@ _HEADROOM = 1.25  # of the range: the filters' overshoot
 _BLOCK_BYTES = 64 * 2**20  # a block of more is measured some channels at a time
 _RANGE_QUANTILE = 0.98  # of blocks; in the others samples may saturate, and are counted
 
+_Range = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class SourceFigures:
@@ -57,12 +59,14 @@ def measure(strand: Strand, n_blocks: Sequence[int], lines_hz: tuple[float, ...]
     blocks: list[SourceBlock] = []
     offsets = []
     mean: SpectrumMean | None = None
+    seen: _Range | None = None
     for segment, count in zip(strand.segments, n_blocks, strict=True):
         tape = Tape(chunks(strand.source, segment, strand.chunk))
         first = len(blocks)
         for start, stop in _block_borders(segment, count, strand.rate_hz):
             samples_CN = tape.take(start, stop)
-            block, psd_CF = _measured(samples_CN, strand.rate_hz, lines_hz)
+            block, psd_CF = _measured(samples_CN, strand.rate_hz, lines_hz, seen)
+            seen = _beside(seen, block)
             mean = SpectrumMean(len(samples_CN)) if mean is None else mean
             mean.add(psd_CF)
             blocks.append(block)
@@ -122,16 +126,27 @@ def _block_borders(segment: Segment, n_blocks: int, rate_hz: float) -> list[tupl
 
 
 def _measured(
-    samples_CN: np.ndarray, rate_hz: float, lines_hz: tuple[float, ...]
+    samples_CN: np.ndarray, rate_hz: float, lines_hz: tuple[float, ...], seen: _Range | None
 ) -> tuple[SourceBlock, np.ndarray]:
     """Measure a block; one of many fast channels in parts, for measuring takes several times its memory."""
     step = max(1, _BLOCK_BYTES // (samples_CN.itemsize * max(samples_CN.shape[1], 1)))
     if step >= len(samples_CN):
-        return source_block(samples_CN, rate_hz, lines_hz)
-    at = range(0, len(samples_CN), step)
-    parts = [source_block(samples_CN[row : row + step], rate_hz, lines_hz) for row in at]
-    rows = [np.arange(row, min(row + step, len(samples_CN))) for row in at]
+        return source_block(samples_CN, rate_hz, lines_hz, seen)
+    rows = [np.arange(at, min(at + step, len(samples_CN))) for at in range(0, len(samples_CN), step)]
+    parts = [
+        source_block(
+            samples_CN[own], rate_hz, lines_hz, None if seen is None else (seen[0][own], seen[1][own])
+        )
+        for own in rows
+    ]
     return _joined(rows, [block for block, _ in parts]), np.concatenate([psd_CF for _, psd_CF in parts])
+
+
+def _beside(seen: _Range | None, block: SourceBlock) -> _Range:
+    """Lowest and highest sample of each channel so far."""
+    if seen is None:
+        return block.low, block.high
+    return np.minimum(seen[0], block.low), np.maximum(seen[1], block.high)
 
 
 def _joined(rows: Sequence[np.ndarray], blocks: Sequence[SourceBlock]) -> SourceBlock:

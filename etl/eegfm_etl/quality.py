@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from eegfm_etl.medians import median
 from eegfm_etl.spectra import high_freq_ratio, line_ratio, spectrum
 
 FLAT_UV = 0.1  # standard deviation under which a block is flat: one stored step
@@ -22,7 +24,7 @@ _CLOSE = 0.05  # of the range: samples this near are close
 _FEWEST_AT_RAIL = 10
 _NEIGHBOURS = 4
 _FEWEST_FOR_REFERENCE = 8
-_ENOUGH_SAMPLES = 500
+_THINNING, _FEWEST_THINNED = 4, 500  # every fourth sample serves some figures, where that leaves hundreds
 _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channels and blocks
 
 
@@ -34,7 +36,9 @@ class SourceBlock:
     middle: np.ndarray  # mean of some hundred samples, µV
     low: np.ndarray
     high: np.ndarray
-    at: np.ndarray  # (2, C) samples at the block's minimum, at its maximum
+    at: (
+        np.ndarray
+    )  # (2, C) samples at the block's minimum, at its maximum; 0 where that is far from the recording's
     close: (
         np.ndarray
     )  # (2, C) samples within a twentieth of the block's range of them, where `at` is more than one
@@ -46,7 +50,10 @@ class SourceBlock:
 
 
 def source_block(
-    block_CN: np.ndarray, rate_hz: float, lines_hz: Sequence[float]
+    block_CN: np.ndarray,
+    rate_hz: float,
+    lines_hz: Sequence[float],
+    seen: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[SourceBlock, np.ndarray]:
     """Measure a block of samples as they came.
 
@@ -57,6 +64,8 @@ def source_block(
     rate_hz : float
     lines_hz : sequence of float
         Line frequencies in question.
+    seen : (np.ndarray, np.ndarray), optional
+        Lowest and highest sample of each channel in the blocks before this one.
 
     Returns
     -------
@@ -77,7 +86,7 @@ def source_block(
     thin_CN = block_CN[:, :: _thinning(block_CN)]
     middle = thin_CN.mean(axis=1)
     psd_CF = spectrum(block_CN, rate_hz)
-    at, close = _at_the_ends(block_CN, low, high)
+    at, close = _at_the_ends(block_CN, low, high, seen or (low, high))
     block = SourceBlock(
         samples=block_CN.shape[1],
         middle=middle,
@@ -206,7 +215,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     return np.allclose(one, other, rtol=1e-4, equal_nan=True)
 
 
-def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
+def neighbours(positions_C3: np.ndarray) -> Sequence[np.ndarray]:
     """List the four nearest electrodes of each; all others where a position is unknown.
 
     Parameters
@@ -216,8 +225,15 @@ def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
 
     Returns
     -------
-    list of np.ndarray of int
+    sequence of np.ndarray of int
+        One array, (C, 4), where all have as many.
     """
+    return _neighbours(np.ascontiguousarray(positions_C3, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=64)
+def _neighbours(positions: bytes) -> Sequence[np.ndarray]:
+    positions_C3 = np.frombuffer(positions).reshape(-1, 3)
     distance = np.linalg.norm(positions_C3[:, None] - positions_C3[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     lists = []
@@ -225,14 +241,14 @@ def neighbours(positions_C3: np.ndarray) -> list[np.ndarray]:
         known = np.flatnonzero(np.isfinite(own))
         others = np.delete(np.arange(len(own)), row)
         lists.append(known[np.argsort(own[known], kind="stable")[:_NEIGHBOURS]] if known.size else others)
-    return lists
+    return np.stack(lists) if len({len(one) for one in lists}) == 1 else lists
 
 
 def robust_sd(block_CN: np.ndarray) -> np.ndarray:
-    """1.4826 times the median distance from the mean, per channel, of some hundred samples: cheap, and robust."""
+    """1.4826 times the median distance from the mean, per channel, of every fourth sample: cheap, and robust."""
     thin_CN = block_CN[:, :: _thinning(block_CN)]
     distance = thin_CN - thin_CN.mean(axis=1, keepdims=True)
-    return 1.4826 * np.median(np.abs(distance, out=distance), axis=1, overwrite_input=True)
+    return 1.4826 * median(np.abs(distance, out=distance))
 
 
 def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequence[np.ndarray]) -> np.ndarray:
@@ -255,83 +271,93 @@ def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequen
     if usable.sum() < _FEWEST_FOR_REFERENCE:
         return np.full(len(block_CN), np.nan)
     thin_CN = block_CN[:, :: 2 * _thinning(block_CN)]
-    # Transposed first: a median along contiguous memory is twice as fast
-    centred = thin_CN - np.median(np.ascontiguousarray(thin_CN[usable].T), axis=1)
+    centred = thin_CN - median(np.ascontiguousarray(thin_CN[usable].T))
     centred -= centred.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(length > 0, length, 1)[:, None]
     matrix = np.abs(unit @ unit.T)
-    if len({len(others) for others in near}) == 1:
-        return matrix[np.arange(len(matrix))[:, None], np.stack(near)].max(axis=1).astype(np.float64)
+    if isinstance(near, np.ndarray):
+        return matrix[np.arange(len(matrix))[:, None], near].max(axis=1).astype(np.float64)
     return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
 
 
-def faults(
-    source: SourceBlock,
-    clipped_share: np.ndarray,
-    amplitude_uv: np.ndarray,
-    correlation: np.ndarray,
-    comparable: np.ndarray,
-) -> np.ndarray:
-    """Judge the channels of one block; figures are (C,), NaN where unknown.
+@dataclass(frozen=True)
+class Judged:
+    """Figures by which blocks are judged, (B, C) each; NaN where unknown."""
+
+    flat: np.ndarray
+    clipped_share: np.ndarray  # of source samples at the rail
+    broken_share: np.ndarray  # of source samples that are no finite number
+    high_freq: np.ndarray  # of the source
+    amplitude_uv: np.ndarray  # of the stored samples
+    correlation: np.ndarray  # of the stored samples
+
+
+def faults(figures: Judged, comparable: np.ndarray) -> np.ndarray:
+    """Judge the channels of blocks.
 
     Parameters
     ----------
-    source : SourceBlock
-    clipped_share : np.ndarray
-        Share of source samples at the rail.
-    amplitude_uv, correlation : np.ndarray
-        Of the stored samples.
+    figures : Judged
     comparable : np.ndarray of int
-        Rows of the EEG channels that are judged against each other; the others can only be flat or clipped.
+        Rows of the EEG channels that are judged against each other; the others can only be flat, clipped or broken.
 
     Returns
     -------
-    np.ndarray of bool, shape (len(REASONS), C)
+    np.ndarray of bool, shape (len(REASONS), B, C)
         Which fault each channel shows.
     """
-    found = np.zeros((len(REASONS), len(clipped_share)), dtype=bool)
-    found[0] = source.flat
-    found[1] = clipped_share > CLIPPED_SHARE
-    found[2] = source.broken > BROKEN_SHARE * source.samples
-    live = comparable[~source.flat[comparable]]
-    found[3, live] = _outliers(amplitude_uv[live])
-    found[4, live] = _outliers(source.high_freq[live])
+    found = np.zeros((len(REASONS), *figures.flat.shape), dtype=bool)
+    found[0] = figures.flat
+    found[1] = figures.clipped_share > CLIPPED_SHARE
+    found[2] = figures.broken_share > BROKEN_SHARE
+    live = ~figures.flat[:, comparable]
+    found[3][:, comparable] = _outliers(np.where(live, figures.amplitude_uv[:, comparable], np.nan))
+    found[4][:, comparable] = _outliers(np.where(live, figures.high_freq[:, comparable], np.nan))
     with np.errstate(invalid="ignore"):
-        found[5, live] = correlation[live] < UNCORRELATED
+        found[5][:, comparable] = live & (figures.correlation[:, comparable] < UNCORRELATED)
     return found
 
 
 def _thinning(block_CN: np.ndarray) -> int:
-    """Every which sample serves a figure that needs some hundred of them: 500 of a block of 10 s at 200 Hz."""
-    return max(1, block_CN.shape[1] // _ENOUGH_SAMPLES)
+    return _THINNING if block_CN.shape[1] >= _FEWEST_THINNED else 1
 
 
-def _outliers(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values) & (values > 0)
-    if known.sum() < _FEWEST_FOR_REFERENCE:
-        return np.zeros(len(values), dtype=bool)
-    log = np.log(np.where(known, values, 1.0))
-    middle = np.median(log[known])
-    spread = 1.4826 * np.median(np.abs(log[known] - middle))
-    return known & (log - middle > max(np.log(NOISY_RATIO), OUTLIER_SD * spread))
+def _outliers(values_BC: np.ndarray) -> np.ndarray:
+    """Tell which values are far above their block's median; a block of few known values has none."""
+    known = np.isfinite(values_BC) & (values_BC > 0)
+    log = np.log(np.where(known, values_BC, 1.0))
+    log[~known] = np.nan
+    middle = median(log)[:, None]
+    spread = 1.4826 * median(np.abs(log - middle))[:, None]
+    enough = known.sum(axis=1, keepdims=True) >= _FEWEST_FOR_REFERENCE
+    with np.errstate(invalid="ignore"):
+        return enough & (log - middle > np.maximum(np.log(NOISY_RATIO), OUTLIER_SD * spread))
 
 
-def _at_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end."""
-    at = _near_the_ends(block_CN, low, high, _SLACK)
-    close = at.copy()
-    several = np.flatnonzero((at > 1).any(axis=0))
-    if several.size:
-        close[:, several] = _near_the_ends(block_CN[several], low[several], high[several], _CLOSE)
+def _at_the_ends(
+    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, seen: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end.
+
+    Only where the end may be the recording's own, by what was seen so far: elsewhere it is no rail.
+    """
+    at, close = np.zeros((2, 2, len(block_CN)), dtype=np.int64)
+    reach = _CLOSE * (high - low)
+    may_be = (low <= seen[0] + reach, high >= seen[1] - reach)
+    for side, rows in enumerate(np.flatnonzero(one) for one in may_be):
+        at[side, rows] = _at_one_end(block_CN, low, high, rows, side, _SLACK)
+        close[side] = at[side]
+        several = rows[at[side, rows] > 1]
+        close[side, several] = _at_one_end(block_CN, low, high, several, side, _CLOSE)
     return at, close
 
 
-def _near_the_ends(block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
-    reach = share * (high - low)
-    return np.stack(
-        [
-            np.count_nonzero(block_CN <= (low + reach)[:, None], axis=1),
-            np.count_nonzero(block_CN >= (high - reach)[:, None], axis=1),
-        ]
-    )
+def _at_one_end(
+    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, side: int, share: float
+) -> np.ndarray:
+    reach = share * (high[rows] - low[rows])
+    chosen = block_CN if len(rows) == len(block_CN) else block_CN[rows]
+    if side == 0:
+        return np.count_nonzero(chosen <= (low[rows] + reach)[:, None], axis=1)
+    return np.count_nonzero(chosen >= (high[rows] - reach)[:, None], axis=1)

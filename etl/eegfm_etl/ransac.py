@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 SEED = 20150618
 SAMPLES = 50
 SHARE = 0.25  # of the channels, in each sample of predictors
 PREDICTED = 0.75
 BAD_SHARE = 0.4  # of windows
-WINDOW_S = 5.0
+WINDOW_S = 5
 MOST_WINDOWS = 96
 FEWEST_CHANNELS = 32
 """With fewer a quarter of them lies too far apart to predict the others."""
@@ -35,30 +34,32 @@ class Covariances:
 
     Parameters
     ----------
-    rows : np.ndarray of int
-        The EEG channels.
-    window : int
-        Stored samples of a window.
+    rate_hz : float
+        Of the stored samples.
     total : int
         Stored samples of the recording.
     """
 
-    rows: np.ndarray
-    window: int
+    rate_hz: float
     total: int
     matrices: list[np.ndarray] = field(default_factory=list)
     _seen: int = 0
 
-    def add(self, uv_CN: np.ndarray) -> None:
-        """Take a block of stored samples, all channels, µV."""
-        every = max(1, -(-(self.total // self.window) // MOST_WINDOWS))
-        for start in range(0, uv_CN.shape[1] - self.window + 1, self.window):
-            if self._seen % every == 0 and len(self.rows) >= FEWEST_CHANNELS:
-                piece = uv_CN[self.rows, start : start + self.window - self.window % 2]
-                halved = piece[:, ::2] + piece[:, 1::2]  # PREP judges below 50 Hz
-                # A mean over 1 s taken off: the trend, which each electrode has of its own
-                halved = halved - uniform_filter1d(halved, self.window // round(2 * WINDOW_S), axis=1)
-                self.matrices.append((halved @ halved.T).astype(np.float32))
+    def add(self, eeg_CN: np.ndarray) -> None:
+        """Take a block of stored samples of the EEG channels, µV."""
+        if len(eeg_CN) < FEWEST_CHANNELS:
+            return
+        second = round(self.rate_hz / 2)  # of samples at half the rate: PREP judges below 50 Hz
+        window = 2 * second * WINDOW_S
+        every = max(1, -(-(self.total // window) // MOST_WINDOWS))
+        for start in range(0, eeg_CN.shape[1] - window + 1, window):
+            if self._seen % every == 0:
+                halved = eeg_CN[:, start : start + window : 2] + eeg_CN[:, start + 1 : start + window : 2]
+                seconds = halved.reshape(len(halved), WINDOW_S, second)
+                seconds -= seconds.mean(
+                    axis=2, keepdims=True
+                )  # the trend, which each electrode has of its own
+                self.matrices.append(halved @ halved.T)
             self._seen += 1
 
 
@@ -87,18 +88,20 @@ def unpredicted_share(
     if not matrices or predictors.sum() < FEWEST_CHANNELS:
         return shares
     weights_CC = _weights(positions_C3.tobytes(), predictors.tobytes())
-    below = np.array([_correlations(matrix, weights_CC, predictors) < PREDICTED for matrix in matrices])
+    below = _correlations(np.stack(matrices), weights_CC, predictors) < PREDICTED
     shares[known] = below.mean(axis=0)[known]
     return shares
 
 
-def _correlations(matrix_CC: np.ndarray, weights_CC: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Correlation of each channel with its prediction, on an average reference."""
-    centre = np.eye(len(matrix_CC), dtype=np.float32) - reference.astype(np.float32) / reference.sum()
-    matrix_CC = centre @ matrix_CC @ centre.T
-    predicted_CC = weights_CC @ matrix_CC
-    size = (predicted_CC * weights_CC).sum(axis=1) * np.diag(matrix_CC)
-    return np.where(size > 0, np.diag(predicted_CC) / np.sqrt(np.where(size > 0, size, 1)), 0.0)
+def _correlations(matrices_WCC: np.ndarray, weights_CC: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Correlation of each channel with its prediction in each window, on an average reference."""
+    centre_CC = np.eye(len(weights_CC), dtype=np.float32) - reference.astype(np.float32) / reference.sum()
+    predicting_CC = weights_CC @ centre_CC
+    shared_WCC = predicting_CC @ matrices_WCC
+    of_both = np.einsum("wcd,cd->wc", shared_WCC, centre_CC)
+    size = np.einsum("wcd,cd->wc", shared_WCC, predicting_CC)
+    size *= np.einsum("wcd,cd->wc", centre_CC @ matrices_WCC, centre_CC)
+    return np.where(size > 0, of_both / np.sqrt(np.where(size > 0, size, 1)), 0.0)
 
 
 @lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from eegfm_etl import quality, ransac
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import NO_NOTCH, SHORTEST_NOTCHED_S, Kernel, shortest_high_passed_s, wanted_band
 from eegfm_etl.measure import SourceFigures
+from eegfm_etl.medians import median
 from eegfm_etl.resample import PASSBAND
 from eegfm_etl.spectra import FREQS_HZ
-from eegfm_etl.store import Plan, Tally, median_or_none
+from eegfm_etl.store import Plan, Tally
 from eegfm_etl.strands import Strand
 from eegfm_etl.units import PLAUSIBLE_UV, POSSIBLE_UV
 from eegfm_lake import electrodes
@@ -36,6 +38,11 @@ class Facts:
     hardware_band: tuple[float | None, float | None]
     zeros_cut: int
     segments_found: int
+
+    @cached_property
+    def verdicts(self) -> list[list[str]]:
+        """Why each stored channel is bad."""
+        return _verdicts(self)
 
 
 def segment_rows(facts: Facts) -> list[dict[str, Any]]:
@@ -62,7 +69,7 @@ def _edges(kernels: Sequence[Kernel], rate_hz: float) -> dict[str, Any]:
 
 def channel_rows(facts: Facts) -> list[dict[str, Any]]:
     """Shape every source channel like schema.CHANNELS, the stored ones first and in the file's order."""
-    scales, verdicts = facts.tally.scale_uv(facts.plan.steps_uv), _verdicts(facts)
+    scales, verdicts = facts.tally.scale_uv(facts.plan.steps_uv), facts.verdicts
     longest = int(np.argmax([segment.samples for segment in facts.plan.segments]))
     rows = []
     for row, channel in enumerate(facts.plan.stored):
@@ -85,7 +92,9 @@ def channel_rows(facts: Facts) -> list[dict[str, Any]]:
 def chain(facts: Facts) -> dict[str, Any]:
     """Shape the chain's steps, in their order and with their parameters, like schema.CHAIN."""
     plan = facts.plan
-    amplitude_uv = median_or_none(np.array([block["amplitude_uv"] or np.nan for block in facts.tally.blocks]))
+    (amplitude_uv,) = _none_for_nan(
+        median(np.array([[one["amplitude_uv"] or np.nan for one in facts.tally.blocks]]))
+    )
     low, high = PLAUSIBLE_UV
     steps = {
         "segments": {
@@ -148,8 +157,7 @@ def chain(facts: Facts) -> dict[str, Any]:
 
 def spectrum(facts: Facts) -> dict[str, Any]:
     """Shape the median spectrum over good EEG channels, before and after, like schema.SPECTRUM."""
-    verdicts = _verdicts(facts)
-    good = np.array([row for row in facts.plan.comparable if not verdicts[row]], dtype=np.int64)
+    good = np.array([row for row in facts.plan.comparable if not facts.verdicts[row]], dtype=np.int64)
     rows = good if len(good) else facts.plan.comparable
     return {
         "freqs_hz": FREQS_HZ.tolist(),

@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
+from eegfm_etl.medians import median
+
 FREQS_HZ = np.arange(0.5, 100.5, 0.5)
 """Frequencies of every stored spectrum."""
 
@@ -29,21 +31,33 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
     psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
     if n < max(SHORTEST_S * rate_hz, _FEWEST):
         return psd_CF
-    window = _hann(n)
-    centred = (block_CN - block_CN.mean(axis=1, keepdims=True)).astype(np.float32)
+    window, (first, edges, widths) = _hann(n), _bins(n, rate_hz)
+    centred = np.empty(block_CN.shape, np.float32)
+    np.subtract(block_CN, block_CN.mean(axis=1, keepdims=True), out=centred, casting="same_kind")
     centred *= window
-    bins = fft.rfft(centred, axis=1, overwrite_x=True)
-    power = np.square(bins.real)
-    power += np.square(bins.imag)
-    edges = np.searchsorted(
-        np.arange(power.shape[1]) * rate_hz / n, np.append(FREQS_HZ - 0.25, FREQS_HZ[-1] + 0.25)
-    )
-    widths = np.diff(edges)
-    known = (widths > 0) & (rate_hz / 2 >= FREQS_HZ + 0.25)
-    if known.any():
-        sums = np.add.reduceat(power[:, : edges[1:][known][-1]], edges[:-1][known], axis=1)
-        psd_CF[:, known] = sums * (2 / (rate_hz * np.square(window).sum())) / widths[known]
+    # Real and imaginary parts side by side: twice as many numbers, one pass
+    squares = fft.rfft(centred, axis=1, overwrite_x=True).view(np.float32)
+    np.square(squares, out=squares)
+    known = len(widths)
+    if known and (widths == widths[0]).all():
+        width = 2 * int(widths[0])
+        bins = squares[:, 2 * first : 2 * first + known * width].reshape(n_channels, known, width)
+        sums = bins @ np.ones(width, np.float32)  # a quarter of the time that adding ragged bins takes
+    elif known:
+        sums = np.add.reduceat(squares[:, : 2 * edges[-1]], 2 * edges[:-1], axis=1)
+    else:
+        return psd_CF
+    np.multiply(sums, (2 / (rate_hz * np.square(window).sum()) / widths)[None], out=psd_CF[:, :known])
     return psd_CF
+
+
+@lru_cache(maxsize=64)
+def _bins(n: int, rate_hz: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """Bins of a transform of n samples: the first one used, the edges and widths of the bands below Nyquist."""
+    known = np.count_nonzero(rate_hz / 2 >= FREQS_HZ + 0.25)
+    borders = np.append(FREQS_HZ - 0.25, FREQS_HZ[-1] + 0.25)[: known + 1]
+    edges = np.searchsorted(np.arange(n // 2 + 1) * rate_hz / n, borders)
+    return int(edges[0]), edges, np.diff(edges)
 
 
 @lru_cache(maxsize=64)
@@ -64,7 +78,7 @@ def line_ratio(psd_CF: np.ndarray, line_hz: float) -> np.ndarray:
     distance = np.abs(FREQS_HZ - line_hz)
     peak = _at(psd_CF, distance <= 0.5).max(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return peak / np.median(_at(psd_CF, (distance >= 2) & (distance <= 6)), axis=-1)
+        return peak / median(_at(psd_CF, (distance >= 2) & (distance <= 6)))
 
 
 def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
@@ -85,7 +99,7 @@ def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
 
 
 def _at(psd_CF: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    known = bins & np.isfinite(psd_CF).all(axis=tuple(range(psd_CF.ndim - 1)))
+    known = bins & np.isfinite(psd_CF.reshape(-1, psd_CF.shape[-1])[:1]).all(axis=0)  # channels of one rate
     return psd_CF[..., known] if known.any() else np.full((*psd_CF.shape[:-1], 1), np.nan)
 
 
@@ -111,10 +125,7 @@ class SpectrumMean:
         """Give the median over some channels, shape (F,): µV²/Hz, NaN where unknown."""
         mean_CF = self._sum_CF[rows] / np.maximum(self._blocks_C[rows], 1)[:, None]
         mean_CF[self._blocks_C[rows] == 0] = np.nan
-        known = np.isfinite(mean_CF).any(axis=0)
-        middle = np.full(len(FREQS_HZ), np.nan)
-        middle[known] = np.nanmedian(mean_CF[:, known], axis=0)
-        return middle
+        return median(np.ascontiguousarray(mean_CF.T))
 
     def rms_uv(self, low_hz: float, high_hz: float) -> np.ndarray:
         """Give each channel's amplitude in a band, shape (C,): µV, NaN without a spectrum."""

@@ -1,6 +1,6 @@
 """The second pass: resample, filter, judge, quantise and write, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.filters import TYPE_BANDS, Kernel, filtered, shortest_high_passed_s
 from eegfm_etl.fingerprint import Landmarks
 from eegfm_etl.measure import SourceFigures
-from eegfm_etl.ransac import WINDOW_S, Covariances, unpredicted_share
+from eegfm_etl.medians import median
+from eegfm_etl.ransac import Covariances, unpredicted_share
 from eegfm_etl.resample import Resampling, resampled
 from eegfm_etl.samples import Segment, chunks
 from eegfm_etl.spectra import SHORTEST_S, SpectrumMean, spectrum
@@ -26,8 +27,7 @@ from eegfm_lake.signals import SignalFile, SignalWriter
 _INT16 = 32767
 _LANDMARK_BAND_HZ = (1.0, 45.0)
 _HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
-_BLOCKS_HELD = 32
-_THINNING = 4  # every fourth stored sample is counted there
+_BLOCKS_HELD = 16
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,6 @@ class Tally:
     histogram: np.ndarray  # (C, 2 * _HISTOGRAM + 1) stored values, the outermost bins take the rest
     clipped: np.ndarray  # (C,) samples saturated by quantisation
     faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
-    held: list[np.ndarray] = field(default_factory=list)  # not counted yet
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
     signal_file: SignalFile | None = None
     unpredicted: np.ndarray | None = None  # (C,) share of windows in which RANSAC does not predict a channel
@@ -98,39 +97,37 @@ class Tally:
             np.zeros((len(quality.REASONS), n_channels)),
         )
 
-    def count(self, stored_CN: np.ndarray) -> None:
-        """Count a block's values: every fourth sample, many blocks at a time."""
-        self.held.append(stored_CN[:, ::_THINNING])
-        if len(self.held) >= _BLOCKS_HELD:
-            self._count_held()
-
-    def _count_held(self) -> None:
-        if not self.held:
-            return
-        values = np.clip(np.concatenate(self.held, axis=1), -_HISTOGRAM, _HISTOGRAM).astype(np.int64)
-        first = values.min()
-        values -= first
-        for counts, row in zip(self.histogram[:, first + _HISTOGRAM :], values, strict=True):
-            found = np.bincount(row)
-            counts[: len(found)] += found
-        self.held.clear()
+    def count(self, stored: Sequence[np.ndarray]) -> None:
+        """Count the values of blocks, (C, N) each."""
+        values = np.concatenate(stored, axis=1)
+        low, high = int(values.min()), int(values.max())
+        if low < -_HISTOGRAM or high > _HISTOGRAM:
+            np.clip(values, -_HISTOGRAM, _HISTOGRAM, out=values)
+            low, high = max(low, -_HISTOGRAM), min(high, _HISTOGRAM)
+        for counts, row in zip(
+            self.histogram[:, low + _HISTOGRAM : high + _HISTOGRAM + 1], values, strict=True
+        ):
+            counts += np.bincount(row - low, minlength=high - low + 1)
 
     def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
         """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
-        self._count_held()
         used = np.flatnonzero(self.histogram.any(axis=0))
-        histogram = self.histogram[:, used[0] : used[-1] + 1]
-        half = (histogram.sum(axis=1) + 1) // 2
-        scales = []
-        for counts, least in zip(histogram, half, strict=True):
-            middle = int(np.searchsorted(counts.cumsum(), least))
-            above, below = counts[middle + 1 :], counts[:middle][::-1]
-            within = np.zeros(max(len(above), len(below)) + 1, dtype=np.int64)  # at each distance
-            within[0] = counts[middle]
-            within[1 : len(above) + 1] += above
-            within[1 : len(below) + 1] += below
-            scales.append(1.4826 * int(np.searchsorted(within.cumsum(), least)))
-        return np.array(scales) * steps_uv
+        below = np.zeros(
+            (len(self.histogram), used[-1] - used[0] + 2), dtype=np.int64
+        )  # samples under each value
+        np.cumsum(self.histogram[:, used[0] : used[-1] + 1], axis=1, out=below[:, 1:])
+        half = (below[:, -1:] + 1) // 2
+        middle = np.count_nonzero(below[:, 1:] < half, axis=1)[:, None]
+        near, far = np.full(middle.shape, -1), np.full(middle.shape, below.shape[1])
+        while (far - near > 1).any():  # the smallest distance within which half of the samples lie
+            distance = (near + far) // 2
+            first, last = (
+                np.maximum(middle - distance, 0),
+                np.minimum(middle + distance + 1, below.shape[1] - 1),
+            )
+            inside = np.take_along_axis(below, last, axis=1) - np.take_along_axis(below, first, axis=1)
+            near, far = np.where(inside < half, distance, near), np.where(inside < half, far, distance)
+        return 1.4826 * far[:, 0] * steps_uv
 
 
 def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
@@ -154,24 +151,27 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     names = [channel.name for channel in plan.stored]
     rows, rate_hz = plan.comparable, plan.profile.rate_hz
     total_stored = sum(plan.ratio.stored(segment.samples) for segment in plan.segments)
-    covariances = Covariances(rows, round(WINDOW_S * rate_hz), total_stored)
+    covariances = Covariances(rate_hz, total_stored)
     landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
-        first = 0
+        held: list[_Block] = []
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
             landmarks.begin_segment()
-            for start, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
-                stored_CN = _quantised(filtered_CN, plan.steps_uv, tally)
-                uv_CN = stored_CN * plan.steps_uv[:, None].astype(np.float32)
-                judged = _judge(uv_CN, plan, figures, len(tally.blocks), near, tally)
-                covariances.add(uv_CN)
-                landmarks.add(uv_CN[rows])
-                writer.write_block(stored_CN, judged.columns)
-                tally.blocks.append(
-                    _block_row(judged, plan, segment.start_s + start * BLOCK_S, first, stored_CN)
+            for number, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
+                stored_CN, uv_CN = _quantised(filtered_CN, plan.steps_uv, tally)
+                eeg_CN = uv_CN if len(rows) == len(uv_CN) else uv_CN[rows]
+                covariances.add(eeg_CN)
+                landmarks.add(eeg_CN)
+                tally.spectrum.add(spectrum(uv_CN, rate_hz))
+                correlation = _correlation(
+                    uv_CN, rows, ~figures.blocks[len(tally.blocks) + len(held)].flat, near, rate_hz
                 )
-                first += stored_CN.shape[1]
+                start_s = segment.start_s + number * BLOCK_S
+                held.append(_Block(start_s, stored_CN, quality.robust_sd(uv_CN), correlation))
+                if len(held) == _BLOCKS_HELD:
+                    _write(held, plan, figures, tally, writer)
+        _write(held, plan, figures, tally, writer)
         tally.signal_file = writer.close()
     tally.fingerprint = landmarks.marks()
     tally.unpredicted = _unpredicted(covariances, positions, tally, plan)
@@ -241,77 +241,104 @@ def _detrended(samples_CN: np.ndarray, stored: list[ChannelPlan]) -> np.ndarray:
     return samples_CN
 
 
-def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> np.ndarray:
+def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> tuple[np.ndarray, np.ndarray]:
+    """Round to whole steps: int16 as stored, and what they stand for in µV; `samples_CN` is used up."""
     units = samples_CN * (1 / steps_uv[:, None]).astype(np.float32)
     np.rint(units, out=units)
-    beyond = np.abs(units).max(axis=1) > _INT16
-    if beyond.any():
-        tally.clipped[beyond] += np.count_nonzero(np.abs(units[beyond]) > _INT16, axis=1)
+    if max(units.max(), -units.min()) > _INT16:
+        tally.clipped += np.count_nonzero(np.abs(units) > _INT16, axis=1)
         np.clip(units, -_INT16, _INT16, out=units)
     stored_CN = units.astype(np.int16)
-    tally.count(stored_CN)
-    return stored_CN
+    units *= steps_uv[:, None].astype(np.float32)
+    return stored_CN, units
+
+
+def _correlation(
+    uv_CN: np.ndarray, rows: np.ndarray, live: np.ndarray, near: Sequence[np.ndarray], rate_hz: float
+) -> np.ndarray:
+    """Correlate the comparable channels of a block with their neighbours; NaN for the others, and in short blocks."""
+    correlation = np.full(len(uv_CN), np.nan)
+    if uv_CN.shape[1] >= SHORTEST_S * rate_hz and len(rows):
+        correlation[rows] = quality.neighbour_correlation(uv_CN[rows], live[rows], near)
+    return correlation
 
 
 @dataclass(frozen=True)
-class _Judged:
-    columns: dict[str, np.ndarray]  # the quality columns of schema.SIGNAL
-    bad_share: float  # of the EEG channels
+class _Block:
+    """A block that waits to be judged and written with others: that is cheaper."""
+
+    start_s: float
+    stored_CN: np.ndarray
+    amplitude_uv: np.ndarray
+    correlation: np.ndarray
 
 
-def _judge(
-    uv_CN: np.ndarray,
-    plan: Plan,
-    figures: SourceFigures,
-    block: int,
-    near: list[np.ndarray],
-    tally: Tally,
-) -> _Judged:
-    """Judge a block on its source figures and its stored samples; short blocks only by the source."""
-    source = figures.blocks[block]
-    tally.spectrum.add(spectrum(uv_CN, plan.profile.rate_hz))
-    clipped_share = figures.clipped_share[block]
-    amplitude_uv = quality.robust_sd(uv_CN)
-    correlation = np.full(len(uv_CN), np.nan)
-    rows = plan.comparable
-    if uv_CN.shape[1] >= SHORTEST_S * plan.profile.rate_hz and len(rows):
-        correlation[rows] = quality.neighbour_correlation(uv_CN[rows], ~source.flat[rows], near)
-    found = quality.faults(source, clipped_share, amplitude_uv, correlation, rows)
-    tally.faulty_s += found * (uv_CN.shape[1] / plan.profile.rate_hz)
-    bad = found.any(axis=0)
+def _write(
+    held: list[_Block], plan: Plan, figures: SourceFigures, tally: Tally, writer: SignalWriter
+) -> None:
+    """Judge the blocks held on their source figures and their stored samples, write them, and forget them."""
+    if not held:
+        return
+    first = len(tally.blocks)
+    source = figures.blocks[first : first + len(held)]
+    judged = quality.Judged(
+        flat=np.array([block.flat for block in source]),
+        clipped_share=figures.clipped_share[first : first + len(held)],
+        broken_share=np.array([block.broken / block.samples for block in source]),
+        high_freq=np.array([block.high_freq for block in source]),
+        amplitude_uv=np.array([block.amplitude_uv for block in held]),
+        correlation=np.array([block.correlation for block in held]),
+    )
+    found = quality.faults(judged, plan.comparable)
+    samples = np.array([block.stored_CN.shape[1] for block in held])
+    tally.faulty_s += (found * (samples / plan.profile.rate_hz)[:, None]).sum(axis=1)
     columns = {
-        "flat": source.flat,
-        "clipped_share": clipped_share,
-        "line_ratio": figures.line_ratio(block, plan.line_freq_hz),
-        "high_freq_ratio": source.high_freq,
-        "amplitude_uv": amplitude_uv,
-        "correlation": correlation,
-        "good": ~bad,
+        "flat": judged.flat,
+        "clipped_share": judged.clipped_share,
+        "line_ratio": np.array(
+            [figures.line_ratio(block, plan.line_freq_hz) for block in range(first, first + len(held))]
+        ),
+        "high_freq_ratio": judged.high_freq,
+        "amplitude_uv": judged.amplitude_uv,
+        "correlation": judged.correlation,
+        "good": ~found.any(axis=0),
     }
-    return _Judged(columns, float(bad[plan.eeg].mean()) if len(plan.eeg) else 0.0)
+    stored = [block.stored_CN for block in held]
+    writer.write_blocks(stored, columns)
+    tally.count(stored)
+    tally.blocks += _block_rows(
+        held, samples, {name: values[:, plan.eeg] for name, values in columns.items()}, tally
+    )
+    held.clear()
 
 
-def _block_row(
-    judged: _Judged, plan: Plan, start_s: float, first: int, stored_CN: np.ndarray
-) -> dict[str, Any]:
-    """Shape a block's figures over the EEG channels like an element of schema.BLOCKS."""
-    columns = {name: values[plan.eeg] for name, values in judged.columns.items()}
-    return {
-        "start_s": start_s,
-        "first_sample": first,
-        "samples": stored_CN.shape[1],
-        "flat_share": float(columns["flat"].mean()) if len(plan.eeg) else None,
-        "clipped_share": float(columns["clipped_share"].max()) if len(plan.eeg) else None,
-        "line_ratio": median_or_none(columns["line_ratio"]),
-        "high_freq_ratio": median_or_none(columns["high_freq_ratio"]),
-        "amplitude_uv": median_or_none(columns["amplitude_uv"]),
-        "correlation": median_or_none(columns["correlation"]),
-        "bad_channels": int((~columns["good"]).sum()),
-        "good": judged.bad_share <= quality.BLOCK_BAD_SHARE,
+def _block_rows(
+    held: Sequence[_Block], samples: np.ndarray, columns: dict[str, np.ndarray], tally: Tally
+) -> list[dict[str, Any]]:
+    """Shape blocks' figures over the EEG channels, (B, C) each, like elements of schema.BLOCKS."""
+    n_eeg = columns["good"].shape[1]
+    first = tally.blocks[-1]["first_sample"] + tally.blocks[-1]["samples"] if tally.blocks else 0
+    bad = (~columns["good"]).sum(axis=1)
+    medians = {
+        name: _none_for_nan(median(columns[name]))
+        for name in ("line_ratio", "high_freq_ratio", "amplitude_uv", "correlation")
     }
+    return [
+        {
+            "start_s": block.start_s,
+            "first_sample": int(begin),
+            "samples": int(length),
+            "flat_share": float(columns["flat"][row].mean()) if n_eeg else None,
+            "clipped_share": float(columns["clipped_share"][row].max()) if n_eeg else None,
+            **{name: values[row] for name, values in medians.items()},
+            "bad_channels": int(bad[row]),
+            "good": not n_eeg or bool(bad[row] <= quality.BLOCK_BAD_SHARE * n_eeg),
+        }
+        for row, (block, begin, length) in enumerate(
+            zip(held, first + np.cumsum(samples) - samples, samples, strict=True)
+        )
+    ]
 
 
-def median_or_none(values: np.ndarray) -> float | None:
-    """Median of the values that are known; None where none is."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else None
+def _none_for_nan(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

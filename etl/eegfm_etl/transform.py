@@ -58,8 +58,7 @@ def transformed(
     for frame, start in enumerate(range(0, total, hop_out)):
         first = frame * hop_in
         piece = tape.take(first, min(first + n_in, samples + 2 * pad_in))
-        spectrum = _with_images(fft.rfft(piece, n_in, axis=-1), n_in, response_CF.shape[1])
-        spectrum *= response_CF
+        spectrum = _with_images(fft.rfft(piece, n_in, axis=-1), n_in, response_CF)
         valid = min(hop_out, total - start)
         yield fft.irfft(spectrum, n_out, axis=-1, overwrite_x=True)[:, pad_out : pad_out + valid]
 
@@ -77,16 +76,21 @@ def _fast(units: int) -> int:
     return int(fft.next_fast_len(units, real=True))
 
 
-def _with_images(spectrum_CF: np.ndarray, n_in: int, bins: int) -> np.ndarray:
-    """Go on above the source's Nyquist frequency with its mirror image, as samples between zeros have it.
+def _with_images(spectrum_CF: np.ndarray, n_in: int, response_CF: np.ndarray) -> np.ndarray:
+    """Multiply with a response that goes on above the source's Nyquist frequency, where its mirror image lies.
 
-    The resampling kernel takes it off, but not at once: that is how it goes through the samples that it was given.
+    Samples between zeros have it. The resampling kernel takes it off, but not at once: that is how it goes through
+    the samples that it was given.
     """
-    there = spectrum_CF.shape[1]
+    there, bins = spectrum_CF.shape[1], response_CF.shape[1]
     if bins <= there:
-        return spectrum_CF[:, :bins]
-    mirrored = spectrum_CF[:, n_in - np.arange(there, bins)].conj()
-    return np.concatenate([spectrum_CF, mirrored], axis=1)
+        return spectrum_CF[:, :bins] * response_CF
+    product = np.empty((len(spectrum_CF), bins), spectrum_CF.dtype)
+    np.multiply(spectrum_CF, response_CF[:, :there], out=product[:, :there])
+    mirrored = spectrum_CF[:, n_in - bins + 1 : n_in - there + 1][:, ::-1]
+    np.multiply(mirrored, response_CF[:, there:], out=product[:, there:])
+    np.conjugate(product[:, there:], out=product[:, there:])
+    return product
 
 
 def _responses(kernels: Sequence[Kernel], ratio: Resampling, n_in: int, n_out: int) -> np.ndarray:

@@ -69,6 +69,7 @@ def canonical(label: str) -> str | None:
     return electrode if reference is None or _REFERENCE.match(reference) else None
 
 
+@lru_cache(maxsize=4096)
 def derivation(label: str) -> tuple[str | None, str | None, str | None]:
     """Take a label apart into the electrode, what it is measured against, and that text as an electrode.
 
@@ -96,6 +97,7 @@ def derivation(label: str) -> tuple[str | None, str | None, str | None]:
     return _names().get(first), _names().get(reference or ""), reference
 
 
+@lru_cache(maxsize=4096)
 def without_decoration(label: str) -> str:
     """Take prefixes, a reference, dots, units and the numbers of repeats off a label of any kind.
 

@@ -95,15 +95,15 @@ class SignalWriter:
                 self._writer.close()
             self._path.unlink(missing_ok=True)
 
-    def write_block(self, samples_CN: np.ndarray, quality: Mapping[str, np.ndarray]) -> None:
-        """Append one block of all channels.
+    def write_blocks(self, blocks: Sequence[np.ndarray], quality: Mapping[str, np.ndarray]) -> None:
+        """Append blocks of all channels: many at once cost less than one after the other.
 
         Parameters
         ----------
-        samples_CN
-            (C, N) int16, N at least 1.
+        blocks
+            Each (C, N) int16, N at least 1 and not the same for all.
         quality
-            Quality column of `schema.SIGNAL` to its (C,) values; an optional column that is missing, and
+            Quality column of `schema.SIGNAL` to its (blocks, C) values; an optional column that is missing, and
             NaN in one that is not, are stored as NULL.
 
         Raises
@@ -111,51 +111,54 @@ class SignalWriter:
         EegfmError
             Shape, type or quality columns differ from the contract, or the disk is full.
         """
-        samples = np.asarray(samples_CN)
-        if samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[0] != self._n_channels:
-            raise EegfmError(
-                f"{self._path}: a block of {samples.dtype} with shape {samples.shape}; "
-                f"expected int16 ({self._n_channels}, samples)"
-            )
-        if samples.shape[1] == 0:
-            raise EegfmError(f"{self._path}: a block without samples; leave it out")
+        for block in blocks:
+            if block.dtype != np.int16 or block.ndim != 2 or block.shape[0] != self._n_channels:
+                raise EegfmError(
+                    f"{self._path}: a block of {block.dtype} with shape {block.shape}; "
+                    f"expected int16 ({self._n_channels}, samples)"
+                )
+            if block.shape[1] == 0:
+                raise EegfmError(f"{self._path}: a block without samples; leave it out")
+        if not blocks:
+            return
         with explain_write_errors(str(self._path)):
-            self._writer.write_table(self._rows(samples, quality), row_group_size=max(self._n_channels, 1))
-        self._n_blocks += 1
-        self._n_samples += samples.shape[1]
+            self._writer.write_table(self._rows(blocks, quality), row_group_size=self._n_channels)
+        self._n_blocks += len(blocks)
+        self._n_samples += sum(block.shape[1] for block in blocks)
 
-    def _rows(self, samples_CN: np.ndarray, quality: Mapping[str, np.ndarray]) -> pa.Table:
-        n_channels, n = samples_CN.shape
+    def _rows(self, blocks: Sequence[np.ndarray], quality: Mapping[str, np.ndarray]) -> pa.Table:
         if unknown := set(quality) - (set(schema.SIGNAL.names) - set(_COMPUTED)):
             raise EegfmError(f"{self._path}: unknown quality column {', '.join(sorted(unknown))}")
-        item = schema.SIGNAL.field("samples").type
-        offsets = np.arange(n_channels + 1, dtype=np.int32) * np.int32(n)
+        item, n_rows = schema.SIGNAL.field("samples").type, len(blocks) * self._n_channels
+        lengths = np.repeat([block.shape[1] for block in blocks], self._n_channels)
+        offsets = np.zeros(n_rows + 1, dtype=np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        numbers = np.arange(self._n_blocks, self._n_blocks + len(blocks), dtype=np.int32)
+        values = np.concatenate([block.ravel() for block in blocks])
         columns: dict[str, pa.Array] = {
-            "block": pa.array(np.full(n_channels, self._n_blocks, np.int32)),
-            "channel": pa.array(np.arange(n_channels, dtype=np.int32)),
-            "samples": pa.ListArray.from_arrays(
-                pa.array(offsets), pa.array(np.ascontiguousarray(samples_CN).ravel()), type=item
-            ),
+            "block": pa.array(np.repeat(numbers, self._n_channels)),
+            "channel": pa.array(np.tile(np.arange(self._n_channels, dtype=np.int32), len(blocks))),
+            "samples": pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), type=item),
         }
         for field in schema.SIGNAL:
             if field.name not in columns:
-                columns[field.name] = self._quality_column(field, quality.get(field.name))
+                columns[field.name] = self._quality_column(field, quality.get(field.name), len(blocks))
         return pa.Table.from_arrays([columns[name] for name in schema.SIGNAL.names], schema=schema.SIGNAL)
 
-    def _quality_column(self, field: pa.Field, values: np.ndarray | None) -> pa.Array:
+    def _quality_column(self, field: pa.Field, values: np.ndarray | None, n_blocks: int) -> pa.Array:
+        wanted = (n_blocks, self._n_channels)
         if values is None:
             if not field.nullable:
                 raise EegfmError(
                     f"{self._path}: quality column {field.name} is missing; every block needs it"
                 )
-            return pa.nulls(self._n_channels, field.type)
+            return pa.nulls(n_blocks * self._n_channels, field.type)
         found = np.asarray(values)
-        if found.shape != (self._n_channels,):
+        if found.shape != wanted:
             raise EegfmError(
-                f"{self._path}: quality column {field.name} has shape {found.shape}, "
-                f"expected ({self._n_channels},)"
+                f"{self._path}: quality column {field.name} has shape {found.shape}, expected {wanted}"
             )
-        return pa.array(found, from_pandas=field.nullable).cast(field.type)
+        return pa.array(found.ravel(), from_pandas=field.nullable).cast(field.type)
 
     def close(self) -> SignalFile:
         """Write the footer and name the content; calling it again returns the same."""

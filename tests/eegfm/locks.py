@@ -93,7 +93,7 @@ def position(index: int) -> tuple[float, float, float]:
 def _store(storage: Storage, local: Path, made: Made, samples_uv: np.ndarray) -> str:
     block = round(schema.BLOCK_S * made.rate)
     n_channels = len(made.names)
-    zeros = np.zeros(n_channels)
+    zeros = np.zeros((1, n_channels))
     quality = {"flat": zeros, "clipped_share": zeros, "good": zeros == 0}
     steps_uv = np.full(n_channels, 0.1)
     stored = np.round(samples_uv / 0.1).astype(np.int16)
@@ -101,7 +101,7 @@ def _store(storage: Storage, local: Path, made: Made, samples_uv: np.ndarray) ->
         begin = 0
         for length in made.segments:
             for first in range(begin, begin + length, block):
-                writer.write_block(stored[:, first : min(first + block, begin + length)], quality)
+                writer.write_blocks([stored[:, first : min(first + block, begin + length)]], quality)
             begin += length
     return store_signal(storage, "made", writer.close())
 

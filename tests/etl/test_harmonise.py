@@ -216,9 +216,7 @@ def test_scale_is_the_robust_standard_deviation_of_the_stored_samples(tmp_path):
     done, stored_CN = run(noise(4, 60, 160), 160, tmp_path / "s.parquet")
     middle = np.median(stored_CN, axis=1, keepdims=True)
     expected = 1.4826 * np.median(np.abs(stored_CN - middle), axis=1)
-    assert [one["scale_uv"] for one in done.channels] == pytest.approx(
-        expected, rel=0.05
-    )  # of every fourth sample
+    assert [one["scale_uv"] for one in done.channels] == pytest.approx(expected, abs=0.16)
 
 
 def test_spectra_before_and_after_agree_in_the_band_and_differ_at_the_line(tmp_path):
@@ -261,7 +259,7 @@ def test_memory_does_not_grow_with_the_recordings_length(tmp_path, monkeypatch):
     peak_bytes(0.05, tmp_path, monkeypatch)  # imports count once
     short, long = (peak_bytes(hours, tmp_path, monkeypatch) for hours in (0.1, 0.3))
     more_samples_bytes = 0.2 * 3600 * 200 * 4 * 4  # four channels of float32
-    assert long - short < 0.3 * more_samples_bytes  # only the figures of its blocks
+    assert long - short < 0.2 * more_samples_bytes  # only the figures of its blocks
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def scalp(seed: int = 0, reach_m: float = 0.06) -> np.ndarray:
 
 
 def shares(data_uv: np.ndarray, usable: np.ndarray | None = None) -> np.ndarray:
-    covariances = ransac.Covariances(np.arange(len(CAP)), round(ransac.WINDOW_S * RATE_HZ), data_uv.shape[1])
+    covariances = ransac.Covariances(RATE_HZ, data_uv.shape[1])
     for start in range(0, data_uv.shape[1], 2000):
         covariances.add(data_uv[:, start : start + 2000].astype(np.float32))
     return ransac.unpredicted_share(
@@ -69,7 +69,7 @@ def test_the_judgement_does_not_depend_on_the_run_the_reference_or_the_scale():
 
 
 def test_a_long_recording_is_judged_on_windows_spread_over_it_in_bounded_memory():
-    covariances = ransac.Covariances(np.arange(40), 1000, 24 * 3600 * RATE_HZ)
+    covariances = ransac.Covariances(RATE_HZ, 24 * 3600 * RATE_HZ)
     block = np.random.default_rng(0).normal(0, 1, (40, 2000)).astype(np.float32)
     for _ in range(24 * 360):
         covariances.add(block)

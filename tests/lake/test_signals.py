@@ -16,17 +16,18 @@ from eegfm_lake.storage import Storage
 ALL_GOOD = {"flat": False, "clipped_share": 0.0, "good": True}
 
 
-def quality(n_channels, **more):
-    return {name: np.full(n_channels, value) for name, value in {**ALL_GOOD, **more}.items()}
+def quality(n_channels, n_blocks=1, **more):
+    return {name: np.full((n_blocks, n_channels), value) for name, value in {**ALL_GOOD, **more}.items()}
 
 
-def write(folder, blocks, steps_uv=None, name="new.parquet"):
+def write(folder, blocks, steps_uv=None, name="new.parquet", at_once=2):
     n_channels = blocks[0].shape[0]
     steps_uv = np.full(n_channels, 0.1) if steps_uv is None else steps_uv
     names = [f"E{i}" for i in range(n_channels)]
     with SignalWriter(folder / name, rate_hz=200.0, channels=names, steps_uv=steps_uv) as writer:
-        for block in blocks:
-            writer.write_block(block, quality(n_channels))
+        for first in range(0, len(blocks), at_once):
+            some = blocks[first : first + at_once]
+            writer.write_blocks(some, quality(n_channels, len(some)))
     return writer.close()
 
 
@@ -73,7 +74,7 @@ def test_a_signal_file_is_packed_plain_and_has_one_row_group_a_block(tmp_path):
 def test_a_signal_file_can_be_read_without_us(tmp_path):
     block = np.arange(12, dtype=np.int16).reshape(3, 4)
     with SignalWriter(tmp_path / "x", rate_hz=200, channels=list("abc"), steps_uv=np.ones(3)) as writer:
-        writer.write_block(block, quality(3, line_ratio=np.nan, correlation=0.5))
+        writer.write_blocks([block], quality(3, line_ratio=np.nan, correlation=0.5))
     rows = pq.read_table(tmp_path / "x").to_pylist()
     assert [row["samples"] for row in rows] == block.tolist()
     assert [row["channel"] for row in rows] == [0, 1, 2]
@@ -131,7 +132,7 @@ def test_a_file_that_is_no_signal_file_is_refused(tmp_path):
 def test_a_write_that_fails_leaves_no_file(tmp_path):
     def interrupted():
         with SignalWriter(tmp_path / "x", rate_hz=200, channels=["a"], steps_uv=np.ones(1)) as writer:
-            writer.write_block(np.zeros((1, 5), np.int16), quality(1))
+            writer.write_blocks([np.zeros((1, 5), np.int16)], quality(1))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -153,15 +154,15 @@ def test_a_full_disk_is_explained_in_one_line(tmp_path):
         (np.zeros((2, 5)), quality(2), "float64"),
         (np.zeros((3, 5), np.int16), quality(3), r"expected int16 \(2, samples\)"),
         (np.zeros((2, 0), np.int16), quality(2), "without samples"),
-        (np.zeros((2, 5), np.int16), {"flat": np.zeros(2, bool)}, "clipped_share is missing"),
+        (np.zeros((2, 5), np.int16), {"flat": np.zeros((1, 2), bool)}, "clipped_share is missing"),
         (np.zeros((2, 5), np.int16), quality(2, blink=1.0), "unknown quality column blink"),
-        (np.zeros((2, 5), np.int16), quality(3), r"shape \(3,\), expected \(2,\)"),
+        (np.zeros((2, 5), np.int16), quality(3), r"shape \(1, 3\), expected \(1, 2\)"),
     ],
 )
 def test_a_block_that_breaks_the_contract_is_refused(tmp_path, block, columns, said):
     writer = SignalWriter(tmp_path / "x", rate_hz=200, channels=["a", "b"], steps_uv=np.ones(2))
     with pytest.raises(EegfmError, match=said):
-        writer.write_block(block, columns)
+        writer.write_blocks([block], columns)
 
 
 def test_a_reader_travels_to_another_process(tmp_path):

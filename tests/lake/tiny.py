@@ -203,8 +203,8 @@ def _write_signal(
             for first in range(begin, begin + length, n_block):
                 piece = stored[:, first : min(first + n_block, begin + length)]
                 good = len(blocks) not in bad_blocks
-                quality = {name: np.zeros(len(channels)) for name in ("flat", "clipped_share")}
-                writer.write_block(piece, {**quality, "good": np.full(len(channels), good)})
+                quality = {name: np.zeros((1, len(channels))) for name in ("flat", "clipped_share")}
+                writer.write_blocks([piece], {**quality, "good": np.full((1, len(channels)), good)})
                 blocks.append(
                     {
                         "start_s": start_s + (first - begin) / RATE_HZ,

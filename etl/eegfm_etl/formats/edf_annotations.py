@@ -18,6 +18,7 @@ Annotation = tuple[float, float, str]
 """Onset and duration in seconds (NaN: none was given), and text."""
 
 _TAL = re.compile(rb"^([+-]\d+(?:[.,]\d*)?)(?:\x15(\d+(?:[.,]\d*)?)?)?\x14(.*)$", re.DOTALL)
+_ONLY_STAMP = re.compile(rb"([+-]\d{1,15}(?:\.(\d*))?)\x14\x14\x00*\Z")
 _STAMP = re.compile(r"^[+-]\d+(?:[.,]\d*)?$")
 
 
@@ -61,6 +62,11 @@ def record_times(records: EdfRecords, count: int) -> RecordTimes | None:
         for batch in records.columns(0, count, header.offset_bytes(signal), n_bytes):
             for row in batch:
                 data = row.tobytes()
+                if place == 0 and (stamp := _ONLY_STAMP.match(data)):  # most records hold nothing else
+                    onsets_s[record] = float(stamp[1])
+                    digits = max(digits, len(stamp[2] or b""))
+                    record += 1
+                    continue
                 found, bad = _tals(data)
                 unreadable += bad
                 if place == 0 and found and found[0][2][:1] == [""] and data[:1] in b"+-":
