@@ -33,6 +33,28 @@ def test_every_view_and_example_answers_in_an_empty_lake_and_a_full_one(shared_l
     assert run_sql(shared_lake, "SELECT * FROM failures").num_rows == 0
 
 
+def test_the_views_do_not_depend_on_the_order_of_the_commits(tmp_path):
+    rows = [
+        {"recording_id": f"d/P/{run}", "profile": "eeg200", "dataset": "d", "person": "d/P", **more}
+        for run, more in enumerate(
+            [{"duration_s": 0.1, "age": 30.0}, {"duration_s": 0.2}, {"duration_s": 0.3, "age": 31.0}]
+        )
+    ]
+    found = []
+    for order in (rows, rows[::-1]):
+        lake = Lake.open(tmp_path / str(len(found)), create=True)
+        for row in order:
+            lake.commit_recordings([row])
+        found.append(
+            [
+                run_sql(lake, f"SELECT * FROM {view} ORDER BY ALL").to_pylist()
+                for view in ("people", "datasets")
+            ]
+        )
+    assert found[0] == found[1]
+    assert (found[0][0][0]["age"], found[0][1][0]["hours"]) == (30.0, 0.6 / 3600)
+
+
 def test_every_view_can_be_looked_up(shared_lake):
     shown = dict(view_help(shared_lake))
     assert tuple(shown) == VIEWS

@@ -1,4 +1,5 @@
 -- What SQL sees. `recordings_rows` and `failures_rows` are the live files of the two tables.
+-- Sums are of whole numbers: those of fractions depend on the order in which rows were committed.
 -- Lists are unnested in SELECT, never in FROM: a lateral join takes ten times as long.
 
 CREATE VIEW recordings AS
@@ -24,9 +25,10 @@ FROM recordings_rows;
 CREATE VIEW people AS
 SELECT
     person, list(DISTINCT dataset ORDER BY dataset) AS datasets,
-    any_value(same_as) AS same_as, any_value(age) AS age, any_value(sex) AS sex,
-    any_value(handedness) AS handedness, any_value(diagnosis) AS diagnosis,
-    count(*) AS recordings, sum(duration_s) / 3600 AS hours
+    -- of the first recording that says it, so that the order in which rows came does not matter
+    arg_min(same_as, recording_id) AS same_as, arg_min(age, recording_id) AS age, arg_min(sex, recording_id) AS sex,
+    arg_min(handedness, recording_id) AS handedness, arg_min(diagnosis, recording_id) AS diagnosis,
+    count(*) AS recordings, sum(round(1e6 * duration_s)::BIGINT) / 3.6e9 AS hours
 FROM recordings_rows
 GROUP BY person;
 
@@ -45,7 +47,8 @@ SELECT
     coalesce(failures, 0) AS failures, licences, citations
 FROM (
     SELECT
-        dataset, count(DISTINCT person) AS people, count(*) AS recordings, sum(duration_s) / 3600 AS hours,
+        dataset, count(DISTINCT person) AS people, count(*) AS recordings,
+        sum(round(1e6 * duration_s)::BIGINT) / 3.6e9 AS hours,
         list(DISTINCT licence ORDER BY licence) AS licences, list(DISTINCT citation ORDER BY citation) AS citations
     FROM recordings_rows
     GROUP BY dataset
