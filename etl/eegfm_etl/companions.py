@@ -38,6 +38,8 @@ _CURRY_7 = (".dap", ".rs3", ".cef", ".ceo", ".pom")
 _CURRY_8 = (".cdt.dpa", ".cdt.dpo", ".cdt.cef", ".cdt.ceo", ".cdt.pom")
 _NAMED_IN = {".vhdr": ("DataFile", "MarkerFile"), ".ahdr": ("DataFile", "MarkerFile"), ".lay": ("File",)}
 _HEADER_BYTES = 2**20
+# One file each, but for companions that keep the stem; .fif.gz and .xdfz their readers unpack themselves.
+_PACKED = (".edf", ".rec", ".bdf", ".gdf", ".cnt", ".set", ".mat", ".npy", ".npz", ".nedf", ".xdf")
 _SPLIT_FIF = re.compile(r"^(?P<stem>.+)-(?P<part>\d+)(?P<suffix>\.fif(\.gz)?)$", re.IGNORECASE)
 
 
@@ -48,6 +50,13 @@ def suffix_of(path: Path) -> str:
         if name.endswith(double):
             return double
     return Path(name).suffix
+
+
+def packed_name(path: Path) -> str | None:
+    """Name of the recording inside ``x.edf.gz``; None for any other file, and formats that lie in several files."""
+    if path.suffix.lower() != ".gz" or suffix_of(path.with_suffix("")) not in _PACKED:
+        return None
+    return path.stem
 
 
 def folder_format(folder: Path, names: Iterable[str]) -> str | None:
@@ -98,6 +107,8 @@ def leads_out(name: str) -> bool:
 
 
 def _beside(path: Path) -> list[Path]:
+    if packed := packed_name(path):
+        path = path.with_name(packed)
     suffix = suffix_of(path)
     if suffix in _NAMED_IN and path.is_file():
         return _named(path, suffix)
