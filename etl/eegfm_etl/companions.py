@@ -38,8 +38,8 @@ _CURRY_7 = (".dap", ".rs3", ".cef", ".ceo", ".pom")
 _CURRY_8 = (".cdt.dpa", ".cdt.dpo", ".cdt.cef", ".cdt.ceo", ".cdt.pom")
 _NAMED_IN = {".vhdr": ("DataFile", "MarkerFile"), ".ahdr": ("DataFile", "MarkerFile"), ".lay": ("File",)}
 _HEADER_BYTES = 2**20
-# One file each, but for companions that keep the stem; .fif.gz and .xdfz their readers unpack themselves.
-_PACKED = (".edf", ".rec", ".bdf", ".gdf", ".cnt", ".set", ".mat", ".npy", ".npz", ".nedf", ".xdf")
+# One file each, but for companions that keep the stem, and FIF's further parts, which MNE reads packed.
+_PACKED = (".fif", ".edf", ".rec", ".bdf", ".gdf", ".cnt", ".set", ".mat", ".npy", ".npz", ".nedf", ".xdf")
 _SPLIT_FIF = re.compile(r"^(?P<stem>.+)-(?P<part>\d+)(?P<suffix>\.fif(\.gz)?)$", re.IGNORECASE)
 
 
@@ -107,7 +107,7 @@ def leads_out(name: str) -> bool:
 
 
 def _beside(path: Path) -> list[Path]:
-    if packed := packed_name(path):
+    if (packed := packed_name(path)) and suffix_of(path) != ".fif.gz":
         path = path.with_name(packed)
     suffix = suffix_of(path)
     if suffix in _NAMED_IN and path.is_file():

@@ -54,11 +54,8 @@ def as_stored(header: SourceHeader, path: Path, there: Path) -> SourceHeader:
     """Say of a header that was read at `there` where its files are stored, and that they were packed."""
     if there == path:
         return header
-    folder = str(there.parent)
-    parts = [
-        str(path.with_name(Path(part).name)) if str(Path(part).parent) == folder else part
-        for part in header.parts
-    ]
+    elsewhere = [part for part in header.parts if Path(part).parent != there.parent]
+    parts = dict.fromkeys([*map(str, companions.parts(path)[1:]), *elsewhere])
     note = f"unpacked from gzip: {path.stat().st_size:,} bytes hold {there.stat().st_size:,}"
     return replace(header, path=str(path), parts=tuple(parts), notes=(*header.notes, note))
 

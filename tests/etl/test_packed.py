@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import mne
 import numpy as np
 import pybv
 import pytest
@@ -83,6 +84,23 @@ def test_a_packed_recording_is_stored_as_the_file_inside_is(tmp_path, kind):
     note = f"unpacked from gzip: {there.stat().st_size:,} bytes hold {unpacked_bytes:,}"
     assert row["source"]["notes"] == [*inside["notes"], note]
     assert row["events"] == plain["events"]
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_packed_fif_is_read_without_unpacking_it_again_for_every_piece(tmp_path, split):
+    info = mne.create_info(list(NAMES), RATE_HZ, "eeg")
+    raw = mne.io.RawArray(smooth_uv(1, 700.0) * 1e-6, info, verbose="error")
+    raw.save(tmp_path / "x_raw.fif", verbose="error")
+    raw.save(
+        tmp_path / "y_raw.fif.gz", split_size="2MB" if split else "2GB", buffer_size_sec=1, verbose="error"
+    )
+    _, samples = stored(tmp_path / "x_raw.fif", tmp_path / "plain")
+    parts = sorted(tmp_path.glob("y_raw-*.fif.gz"))
+    row, same = stored(tmp_path / "y_raw.fif.gz", tmp_path / "packed")
+    np.testing.assert_array_equal(same, samples)
+    assert row["source"]["parts"] == [one.name for one in parts]
+    assert bool(parts) == split
+    assert row["source"]["notes"][-1].startswith("unpacked from gzip")
 
 
 def test_a_folder_of_packed_recordings_is_read_and_what_cannot_be_says_why(tmp_path, monkeypatch):

@@ -11,10 +11,11 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eegfm_etl.formats.of_mne import explained, filled_in, of_epochs, recording
+from eegfm_etl.formats.of_mne import annotations_of, explained, filled_in, of_epochs, recording
 from eegfm_etl.formats.recording import Recording, of_array
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError
+from eegfm_etl.triggers import names_events, stim_events
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -40,7 +41,14 @@ def _fif(path: Path, ask: Ask) -> Recording:
         if holds != "raw":
             raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {holds}")
         raw = mne.io.read_raw_fif(path, verbose="warning", allow_maxshield=True)
-        return recording(raw, path, "FIF", warned=warned, triggers=ask.triggers)
+        shift_s = raw.first_time if raw.annotations.orig_time is not None else 0.0
+        annotations, notes = annotations_of(raw.annotations, shift_s), []
+        if ask.triggers is None and not names_events(annotations):
+            found, notes = stim_events(raw)
+            annotations = sorted([*annotations, *found])
+        return recording(
+            raw, path, "FIF", warned=warned, triggers=ask.triggers, annotations=annotations, notes=notes
+        )
 
 
 def _ant(path: Path) -> Recording:
