@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count, takewhile
 from pathlib import Path
 
 # A trial of UCI's EEG Database; a folder of one person's trials is a recording.
@@ -40,7 +41,7 @@ _NAMED_IN = {".vhdr": ("DataFile", "MarkerFile"), ".ahdr": ("DataFile", "MarkerF
 _HEADER_BYTES = 2**20
 # One file each, but for companions that keep the stem, and FIF's further parts, which MNE reads packed.
 _PACKED = (".fif", ".edf", ".rec", ".bdf", ".gdf", ".cnt", ".set", ".mat", ".npy", ".npz", ".nedf", ".xdf")
-_SPLIT_FIF = re.compile(r"^(?P<stem>.+)-(?P<part>\d+)(?P<suffix>\.fif(\.gz)?)$", re.IGNORECASE)
+_SPLIT_FIF = re.compile(r"-\d+(\.fif|\.fif\.gz|\.gz)$", re.IGNORECASE)
 
 
 def suffix_of(path: Path) -> str:
@@ -150,16 +151,17 @@ def _siblings(path: Path, stem: str, suffixes: Iterable[str]) -> list[Path]:
 
 def _splits(path: Path) -> list[Path]:
     """Find the further files of a FIF larger than 2 GB: ``x_raw.fif``, ``x_raw-1.fif``."""
-    suffix = suffix_of(path)
-    stem = path.name[: -len(suffix)]
-    found, part = [], 1
-    while (one := path.with_name(f"{stem}-{part}{path.name[len(stem) :]}")).is_file():
-        found.append(one)
-        part += 1
+    names = [path.name[: -len(suffix_of(path))]]
+    if path.suffix.lower() == ".gz":  # MNE calls the second file of ``x_raw.fif.gz`` ``x_raw.fif-1.gz``
+        names.append(path.stem)
+    found: list[Path] = []
+    for name in names:
+        parts = (path.with_name(f"{name}-{part}{path.name[len(name) :]}") for part in count(1))
+        found += takewhile(Path.is_file, parts)
     return found
 
 
 def is_later_split(path: Path) -> bool:
     """Whether a FIF is the second or a later file of a recording whose first lies beside it."""
-    match = _SPLIT_FIF.match(path.name)
-    return bool(match) and path.with_name(match["stem"] + match["suffix"]).is_file()
+    first = path.with_name(_SPLIT_FIF.sub(r"\1", path.name))
+    return first != path and suffix_of(first) in (".fif", ".fif.gz") and first.is_file()

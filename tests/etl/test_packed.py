@@ -95,7 +95,7 @@ def test_a_packed_fif_is_read_without_unpacking_it_again_for_every_piece(tmp_pat
         tmp_path / "y_raw.fif.gz", split_size="2MB" if split else "2GB", buffer_size_sec=1, verbose="error"
     )
     _, samples = stored(tmp_path / "x_raw.fif", tmp_path / "plain")
-    parts = sorted(tmp_path.glob("y_raw-*.fif.gz"))
+    parts = sorted(tmp_path.glob("y_raw.fif-*.gz"))
     row, same = stored(tmp_path / "y_raw.fif.gz", tmp_path / "packed")
     np.testing.assert_array_equal(same, samples)
     assert row["source"]["parts"] == [one.name for one in parts]

@@ -1,4 +1,4 @@
-"""Formats that MNE reads as they are: FIF, ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
+"""Formats that MNE reads as they are: ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
 
 What MNE gets wrong of them is put right here and said in the notes; formats that need more have modules of
 their own.
@@ -11,11 +11,10 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from eegfm_etl.formats.of_mne import annotations_of, explained, filled_in, of_epochs, recording
-from eegfm_etl.formats.recording import Recording, of_array
+from eegfm_etl.formats.of_mne import explained, filled_in, recording
+from eegfm_etl.formats.recording import Recording
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError
-from eegfm_etl.triggers import names_events, stim_events
 
 
 def open_recording(path: Path, ask: Ask) -> Recording:
@@ -24,31 +23,9 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     Raises
     ------
     SourceError
-        Where it cannot be read, holds averages or no EEG.
+        Where it cannot be read, or holds no EEG.
     """
-    kind = sniff(path)
-    return _fif(path, ask) if kind == "FIF" else _OPENERS[kind](path)
-
-
-def _fif(path: Path, ask: Ask) -> Recording:
-    with explained(path, "FIF") as warned:
-        holds = mne.what(path)
-        if holds == "evoked":
-            raise SourceError("average", f"{path.name} holds averages of trials, not a recording")
-        if holds == "epochs":
-            header, data_uv = of_epochs(mne.read_epochs(path, verbose="warning"), path, "FIF")
-            return of_array(header, data_uv)
-        if holds != "raw":
-            raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {holds}")
-        raw = mne.io.read_raw_fif(path, verbose="warning", allow_maxshield=True)
-        shift_s = raw.first_time if raw.annotations.orig_time is not None else 0.0
-        annotations, notes = annotations_of(raw.annotations, shift_s), []
-        if ask.triggers is None and not names_events(annotations):
-            found, notes = stim_events(raw)
-            annotations = sorted([*annotations, *found])
-        return recording(
-            raw, path, "FIF", warned=warned, triggers=ask.triggers, annotations=annotations, notes=notes
-        )
+    return _OPENERS[sniff(path)](path)
 
 
 def _ant(path: Path) -> Recording:
