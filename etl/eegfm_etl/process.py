@@ -119,6 +119,7 @@ def process_file(
         with effort.step("open"):
             there = unpacked.enter_context(readable(path, out_dir))
             source = reader.open(there, job.ask)
+        effort.reader_said(source.header.warnings, there.parent)
         header = as_stored(source.header, path, there)
         return _harmonised(path, job, source, header, out_dir, profile, stamp, effort)
 

@@ -7,6 +7,9 @@ from eegfm_lake.errors import EegfmError
 CUT_OFF = "cut off"
 """How the note of a reader begins that found less than the header says and reads what is there."""
 
+NO_VARIABLE = "holds no variable"
+"""What the reason says of a file of arrays without the one that is declared."""
+
 
 class SourceError(EegfmError):
     """A source cannot become a recording.

@@ -17,7 +17,7 @@ import scipy
 from scipy.io import loadmat, whosmat
 
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask, SourceError, SourceHeader
+from eegfm_etl.source import NO_VARIABLE, ArrayLabels, ArrayLayout, Ask, SourceError, SourceHeader
 
 SUFFIXES = (".mat", ".npz", ".npy")
 _AXES = ("channel", "time", "trial")
@@ -50,7 +50,7 @@ class ArrayFile:
             names = tuple(text for one in variables(layout.names) for text in _texts(one, one.size))
         arrays = [self._ordered(array, layout, len(names)) for array in variables(layout.variable)]
         if not arrays:
-            raise self._error(f"holds no variable {layout.variable!r}; it is of another kind or damaged")
+            raise self._error(f"{NO_VARIABLE} {layout.variable!r}; it is of another kind or damaged")
         kept = [row for row, name in enumerate(names) if name]
         names = tuple(names[row] for row in kept)
         self._trials_CN = [
