@@ -22,13 +22,13 @@ from eegfm_etl.formats.edf_annotations import (
 )
 from eegfm_etl.formats.edf_records import EdfRecords
 from eegfm_etl.formats.edf_triggers import status_channel, trigger_events
+from eegfm_etl.formats.recording import IMPOSSIBLE_UV
 from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
 VERSION = "1"
 """Raised whenever the same file would be read differently."""
 
 _STIM = ("status", "trigger")
-_IMPOSSIBLE_UV = 1e14  # float32 holds the square of what is below
 
 
 class EdfSource(Headed):
@@ -198,7 +198,7 @@ def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int,
             reason = f"its digital minimum equals its maximum ({first:g})"
         elif low == high:
             reason = f"its physical minimum equals its maximum ({low:g})"
-        elif not abs(gain * factor) * rail + abs((low - first * gain) * factor) < _IMPOSSIBLE_UV:
+        elif not abs(gain * factor) * rail + abs((low - first * gain) * factor) < IMPOSSIBLE_UV:
             shown = f"{low:g} to {high:g} {header.units[i]}".strip()
             reason = (
                 f"its physical range of {shown} means more than a hundred million volts, which is impossible"

@@ -23,7 +23,7 @@ from eegfm_etl.formats.of_mne import (
     recorded_by,
     refuse_without_eeg,
 )
-from eegfm_etl.formats.recording import Recording, factor_uv
+from eegfm_etl.formats.recording import IMPOSSIBLE_UV, Recording, factor_uv
 from eegfm_etl.source import Ask, SourceError
 
 VERSION = "1"
@@ -72,7 +72,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         annotations=tuple(annotations),
         segments=tuple(segments),
         warnings=tuple(dict.fromkeys(warned)),
-        notes=tuple(notes),
+        notes=(*notes, *(f"{header.names[rows[row]]}: {reason}" for row, reason in faults)),
         recorded=recorded_by(raw.info),
         faults=tuple(faults),
     )
@@ -140,17 +140,22 @@ def _scaling(
         factor = factor_uv(records.units[i]) or 1.0
         gain = (high - low) / (last - first) if last != first else np.nan
         zero = low - first * gain
-        fine = bool(np.isfinite([gain, zero]).all() and gain != 0)
-        if not fine:
-            faults.append(
-                (
-                    row,
-                    f"its range {low:g} to {high:g} for {first:g} to {last:g} gives no scale: its samples mean "
-                    "nothing, zeros were read",
-                )
+        rail = max(abs(first), abs(last))
+        kind = np.dtype(records.formats[i])
+        if kind.kind != "f":
+            rail = max(rail, float(np.iinfo(kind).max))
+        reason = None
+        if not np.isfinite([gain, zero]).all() or gain == 0:
+            reason = f"its range {low:g} to {high:g} for {first:g} to {last:g} gives no scale"
+        elif not (abs(gain) * rail + abs(zero)) * factor < IMPOSSIBLE_UV:
+            shown = f"{low:g} to {high:g} {records.units[i]}".strip()
+            reason = (
+                f"its physical range of {shown} means more than a hundred million volts, which is impossible"
             )
-        gains.append(gain * factor if fine else 0.0)
-        zeros.append(zero * factor if fine else 0.0)
+        if reason:
+            faults.append((row, f"{reason}: its samples mean nothing, zeros were read"))
+        gains.append(0.0 if reason else gain * factor)
+        zeros.append(0.0 if reason else zero * factor)
     return np.array(gains), np.array(zeros), faults
 
 

@@ -13,6 +13,10 @@ _FACTORS_UV = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "nv": 1e-
                "volt": 1e6, "volts": 1e6, "millivolt": 1e3, "millivolts": 1e3, "muv": 1.0}  # fmt: skip
 
 
+IMPOSSIBLE_UV = 1e14
+"""A hundred million volts: float32 holds the square of what is below."""
+
+
 @dataclass
 class Recording(Headed):
     """An open recording; a `eegfm_etl.samples.SampleSource`.

@@ -99,12 +99,20 @@ def test_missing_values_of_channels_of_two_rates_are_one_gap(tmp_path):
     assert [(first, stop) for _, first, stop in header.segments] == [(0, 1000), (1100, 2000)]
 
 
-@pytest.mark.parametrize("limits", [(0.0, 0.0, -9.0, 9.0), (-9.0, 9.0, 5.0, 5.0)])
-def test_a_channel_of_a_gdf_without_a_scale_is_marked_and_the_rest_read(tmp_path, limits):
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ((0.0, 0.0, -9.0, 9.0), "no scale"),
+        ((-9.0, 9.0, 5.0, 5.0), "no scale"),
+        ((-1e15, 1e15, -32768.0, 32767.0), "more than a hundred million volts"),
+        ((float("nan"), 1.0, -9.0, 9.0), "no scale"),
+    ],
+)
+def test_a_channel_of_a_gdf_whose_range_means_nothing_is_marked_and_the_rest_read(tmp_path, limits, words):
     ranges = [(-32768, 32767, -32768, 32767), limits]
     source = open_source(write_gdf(tmp_path / "x.gdf", FAST_UV, "4275", version="2.20", ranges=ranges))
     ((row, reason),) = source.header.faults
-    assert (row, "no scale" in reason) == (1, True)
+    assert (row, words in reason) == (1, True)
     np.testing.assert_array_equal(source.read(0, 2000), [FAST_UV[0], np.zeros(2000)])
 
 
