@@ -24,7 +24,7 @@ from eegfm_etl.formats.of_mne import (
     refuse_without_eeg,
 )
 from eegfm_etl.formats.recording import IMPOSSIBLE_UV, Recording, factor_uv
-from eegfm_etl.source import Ask, SourceError
+from eegfm_etl.source import CUT_OFF, Ask, SourceError
 
 VERSION = "1"
 """Raised whenever the same file would be read differently."""
@@ -93,6 +93,11 @@ def open_recording(path: Path, ask: Ask) -> Recording:
 
 def _notes(records: GdfRecords, rates: Sequence[float], units: Sequence[str]) -> list[str]:
     notes = []
+    if records.records < records.counted:
+        notes.append(
+            f"{CUT_OFF}: the header counts {records.counted:,} records of {records.record_s:g} s, the "
+            f"{records.records:,} whole ones that are there were read"
+        )
     if len(set(rates)) > 1:
         found = ", ".join(f"{rate:g}" for rate in sorted(set(rates), reverse=True))
         notes.append(f"channels of {found} Hz are read each at its own rate; MNE brings all to the fastest")

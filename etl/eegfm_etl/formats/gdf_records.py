@@ -6,7 +6,7 @@ which GDF writes as the smallest number, for potentials; it counts events at the
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ _TYPES = {
 _UNIT, _RANGES, _SAMPLES, _TYPE = 96, 104, 216, 220
 # ISO/IEEE 11073 codes as GDF 2 uses them: the volt is 4256, decimal factors are added.
 _VOLT_CODES = {4256: "V", 4274: "mV", 4275: "uV", 4276: "nV"}
+_MOST_CHANNELS = 65_535
 _BATCH_BYTES = 16 * 2**20
 
 
@@ -43,7 +44,10 @@ class GdfRecords:
     version : float
     header_bytes : int
         The first record begins there.
+    counted : int
+        Records by the header.
     records : int
+        Whole ones that are there.
     record_s : float
     units : tuple of str
         Of each channel as the header writes it; GDF 2's codes in words.
@@ -57,6 +61,7 @@ class GdfRecords:
     path: Path
     version: float
     header_bytes: int
+    counted: int
     records: int
     record_s: float
     units: tuple[str, ...]
@@ -112,6 +117,8 @@ class GdfRecords:
 
     def event_rate_hz(self) -> float | None:
         """Rate at which the table of events counts; None where there is no table or it does not say."""
+        if self.records < self.counted:
+            return None
         with self.path.open("rb") as file:
             file.seek(self.header_bytes + self.records * self.record.itemsize)
             head = file.read(8)
@@ -125,12 +132,7 @@ class GdfRecords:
 
     def _mapped(self, first: int, last: int) -> np.ndarray:
         at = self.header_bytes + first * self.record.itemsize
-        try:
-            return np.memmap(self.path, self.record, "r", offset=at, shape=(last - first,))
-        except ValueError as error:
-            raise SourceError(
-                "read", f"{self.path.name} ends before its last record: it is cut off; fetch it again"
-            ) from error
+        return np.memmap(self.path, self.record, "r", offset=at, shape=(last - first,))
 
 
 def read_records(path: Path) -> GdfRecords:
@@ -139,27 +141,31 @@ def read_records(path: Path) -> GdfRecords:
     Raises
     ------
     SourceError
-        Where the header contradicts itself, or names a number format that is not read.
+        Where the header contradicts itself or names a number format that is not read, and where less than half of
+        the records is there.
     """
     with path.open("rb") as file:
         fixed = file.read(_FIXED_BYTES)
         version = float(fixed[4:8].decode("latin-1").strip() or 0)
         old = version < 1.9
         channels = struct.unpack_from("<I" if old else "<H", fixed, 252)[0]
-        fields = file.read(_FIXED_BYTES * channels)
+        fields = file.read(_FIXED_BYTES * min(channels, _MOST_CHANNELS))
     header_bytes = struct.unpack_from("<q" if old else "<H", fixed, 184)[0] * (1 if old else 256)
     records, numerator, denominator = struct.unpack_from("<qII", fixed, 236)
-    counts, codes = (np.frombuffer(fields, "<i4", channels, at * channels) for at in (_SAMPLES, _TYPE))
-    if unknown := sorted({int(code) for code in codes} - set(_TYPES)):
-        raise SourceError("read", f"{path.name}: samples of GDF's type {unknown[0]} are not read")
-    if channels < 1 or records < 1 or counts.min() < 0 or counts.max() < 1:
+    if not 0 < channels <= _MOST_CHANNELS or records < 1:
         raise SourceError(
             "read", f"{path.name}: the header gives {records} records of {channels} channels; it is damaged"
         )
-    return GdfRecords(
+    counts, codes = (np.frombuffer(fields, "<i4", channels, at * channels) for at in (_SAMPLES, _TYPE))
+    if unknown := sorted({int(code) for code in codes} - set(_TYPES)):
+        raise SourceError("read", f"{path.name}: samples of GDF's type {unknown[0]} are not read")
+    if counts.min() < 0 or counts.max() < 1:
+        raise SourceError("read", f"{path.name}: its records hold no samples; it is damaged")
+    found = GdfRecords(
         path=path,
         version=version,
         header_bytes=header_bytes,
+        counted=records,
         records=records,
         record_s=(numerator or 1) / (denominator or 1),
         units=_units(fields, channels, old),
@@ -167,6 +173,14 @@ def read_records(path: Path) -> GdfRecords:
         samples_per_record=tuple(int(count) for count in counts),
         formats=tuple(_TYPES[int(code)] for code in codes),
     )
+    there = (path.stat().st_size - header_bytes) // found.record.itemsize
+    if 2 * there < records:
+        raise SourceError(
+            "read",
+            f"{path.name} is cut off: the header says {records:,} records of {found.record_s:g} s, its "
+            f"{path.stat().st_size:,} bytes hold {max(there, 0):,}; fetch it again",
+        )
+    return replace(found, records=min(records, there))
 
 
 def _units(fields: bytes, channels: int, old: bool) -> tuple[str, ...]:

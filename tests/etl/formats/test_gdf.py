@@ -122,6 +122,9 @@ def test_a_gdf_that_ends_early_or_contradicts_itself_is_refused(tmp_path):
     path.write_bytes(whole[:-3000])
     with pytest.raises(SourceError, match="damaged, cut off"):
         open_source(path)
+    path.write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(SourceError, match=r"cut off: the header says 8 records of 1 s, .* hold 2"):
+        open_source(path)
     path.write_bytes(whole[:236] + bytes(8) + whole[244:])
     with pytest.raises(SourceError, match="0 records of 2 channels"):
         open_source(path)
@@ -129,6 +132,39 @@ def test_a_gdf_that_ends_early_or_contradicts_itself_is_refused(tmp_path):
     path.write_bytes(whole[:types] + b"\x17\x01\0\0" * 2 + whole[types + 8 :])
     with pytest.raises(SourceError, match="type 279 are not read"):
         open_source(path)
+
+
+def test_a_gdf_2_that_was_not_stopped_properly_is_read_as_far_as_it_goes(tmp_path):
+    path = write_gdf(tmp_path / "x.gdf", FAST_UV, "4275", version="2.20")
+    path.write_bytes(path.read_bytes()[: 256 * 3 + 6 * 1000])  # six records and no table of events
+    source = open_source(path)
+    assert any(
+        note.startswith("cut off: the header counts 8 records of 1 s, the 6") for note in source.header.notes
+    )
+    np.testing.assert_array_equal(source.read(0, source.n_samples), FAST_UV[:, :1500])
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    at=st.lists(st.tuples(st.integers(0, 256 * 3 + 40), st.integers(0, 255)), min_size=1, max_size=6),
+    version=st.sampled_from(["1.25", "2.20"]),
+    length=st.integers(0, 10_000),
+)
+def test_a_damaged_gdf_is_read_or_refused_in_words(tmp_path, at, version, length):
+    unit = "uV" if version == "1.25" else "4275"
+    path = write_gdf(tmp_path / "x.gdf", FAST_UV, unit, version=version)
+    data = bytearray(path.read_bytes())
+    for place, value in at:
+        data[place] = value
+    path.write_bytes(data[: max(300, length)] if length < 5_000 else data)
+    said = "read"
+    try:
+        source = open_source(path)
+        for row, rate in enumerate(source.header.rates):
+            source.read(0, min(round(rate), 100), [row])
+    except SourceError as refused:
+        said = refused.reason
+    assert said == "read" or len(said) > 30
 
 
 @pytest.mark.shared
