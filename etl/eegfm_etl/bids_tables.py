@@ -2,7 +2,10 @@
 
 import csv
 import math
+import re
 from pathlib import Path
+
+from eegfm_etl.recipe import files_below
 
 _HANDS = {
     "r": "right",
@@ -32,6 +35,15 @@ def table(path: Path) -> list[dict[str, str]]:
         }
         for row in rows
     ]
+
+
+def participants(root: Path) -> dict[str, dict[str, str]]:
+    """Rows of every ``participants.tsv`` below a root by the person's id, without its ``sub-``."""
+    return {
+        row.get("participant_id", "").removeprefix("sub-"): row
+        for rel, _ in files_below(root, re.compile(r"participants\.tsv"))
+        for row in table(root / rel)
+    }
 
 
 def number(text: str | None) -> float | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count, takewhile
 from pathlib import Path
 
 # A trial of UCI's EEG Database; a folder of one person's trials is a recording.
@@ -38,7 +39,9 @@ _CURRY_7 = (".dap", ".rs3", ".cef", ".ceo", ".pom")
 _CURRY_8 = (".cdt.dpa", ".cdt.dpo", ".cdt.cef", ".cdt.ceo", ".cdt.pom")
 _NAMED_IN = {".vhdr": ("DataFile", "MarkerFile"), ".ahdr": ("DataFile", "MarkerFile"), ".lay": ("File",)}
 _HEADER_BYTES = 2**20
-_SPLIT_FIF = re.compile(r"^(?P<stem>.+)-(?P<part>\d+)(?P<suffix>\.fif(\.gz)?)$", re.IGNORECASE)
+# One file each, but for companions that keep the stem, and FIF's further parts, which MNE reads packed.
+_PACKED = (".fif", ".edf", ".rec", ".bdf", ".gdf", ".cnt", ".set", ".mat", ".npy", ".npz", ".nedf", ".xdf")
+_SPLIT_FIF = re.compile(r"-\d+(\.fif|\.fif\.gz|\.gz)$", re.IGNORECASE)
 
 
 def suffix_of(path: Path) -> str:
@@ -48,6 +51,13 @@ def suffix_of(path: Path) -> str:
         if name.endswith(double):
             return double
     return Path(name).suffix
+
+
+def packed_name(path: Path) -> str | None:
+    """Name of the recording inside ``x.edf.gz``; None for any other file, and formats that lie in several files."""
+    if path.suffix.lower() != ".gz" or suffix_of(path.with_suffix("")) not in _PACKED:
+        return None
+    return path.stem
 
 
 def folder_format(folder: Path, names: Iterable[str]) -> str | None:
@@ -98,6 +108,8 @@ def leads_out(name: str) -> bool:
 
 
 def _beside(path: Path) -> list[Path]:
+    if (packed := packed_name(path)) and suffix_of(path) != ".fif.gz":
+        path = path.with_name(packed)
     suffix = suffix_of(path)
     if suffix in _NAMED_IN and path.is_file():
         return _named(path, suffix)
@@ -139,16 +151,17 @@ def _siblings(path: Path, stem: str, suffixes: Iterable[str]) -> list[Path]:
 
 def _splits(path: Path) -> list[Path]:
     """Find the further files of a FIF larger than 2 GB: ``x_raw.fif``, ``x_raw-1.fif``."""
-    suffix = suffix_of(path)
-    stem = path.name[: -len(suffix)]
-    found, part = [], 1
-    while (one := path.with_name(f"{stem}-{part}{path.name[len(stem) :]}")).is_file():
-        found.append(one)
-        part += 1
+    names = [path.name[: -len(suffix_of(path))]]
+    if path.suffix.lower() == ".gz":  # MNE calls the second file of ``x_raw.fif.gz`` ``x_raw.fif-1.gz``
+        names.append(path.stem)
+    found: list[Path] = []
+    for name in names:
+        parts = (path.with_name(f"{name}-{part}{path.name[len(name) :]}") for part in count(1))
+        found += takewhile(Path.is_file, parts)
     return found
 
 
 def is_later_split(path: Path) -> bool:
     """Whether a FIF is the second or a later file of a recording whose first lies beside it."""
-    match = _SPLIT_FIF.match(path.name)
-    return bool(match) and path.with_name(match["stem"] + match["suffix"]).is_file()
+    first = path.with_name(_SPLIT_FIF.sub(r"\1", path.name))
+    return first != path and suffix_of(first) in (".fif", ".fif.gz") and first.is_file()

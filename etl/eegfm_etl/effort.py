@@ -1,12 +1,16 @@
 """What one file cost and where: seconds by step, the worker, what is worth a second look."""
 
 import os
+import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
+
+_PERSONAL = re.compile(r"birth|patient|subject|person|date", re.IGNORECASE)
 
 
 @dataclass
@@ -21,11 +25,14 @@ class Effort:
         In all; 0 until it is `stopped`.
     steps : dict of str to float
         Seconds of each step, repetitions added up.
+    said : tuple of str
+        What the reader of the file warned of.
     """
 
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
     _started: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -37,6 +44,11 @@ class Effort:
         finally:
             self.steps[name] = self.steps.get(name, 0.0) + time.monotonic() - started
 
+    def reader_said(self, warnings: Iterable[str], folder: Path) -> None:
+        """Keep a reader's warnings, but for those about a person or a date, and without the folder's path."""
+        kept = [words.replace(f"{folder}/", "") for words in warnings if not _PERSONAL.search(words)]
+        self.said = tuple(kept)
+
     def stopped(self) -> Self:
         """Stop the clock."""
         self.seconds = time.monotonic() - self._started
@@ -45,7 +57,8 @@ class Effort:
     def facts(self) -> dict[str, Any]:
         """As the log keeps it, rounded to milliseconds."""
         steps = {name: round(seconds, 3) for name, seconds in self.steps.items()}
-        return {"seconds": round(self.seconds, 3), "steps": steps, "worker": self.worker}
+        facts = {"seconds": round(self.seconds, 3), "steps": steps, "worker": self.worker}
+        return facts | ({"reader_said": list(self.said)} if self.said else {})
 
 
 def warnings_of(row: Mapping[str, Any]) -> list[str]:

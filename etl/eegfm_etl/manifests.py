@@ -67,21 +67,10 @@ def bucket(bucket_url: str, prefix: str, target: Path, only: Sequence[str] = ())
     target, only
         As `physionet`.
 
-    Returns
-    -------
-    Path
-        `target`.
-
-    Raises
-    ------
-    UsageError
-        Where no file matches.
-    EegfmError
-        Where a file, or the list of them, cannot be fetched.
-
     Notes
     -----
-    Sizes are always checked, MD5 where the store's tag is one (objects uploaded in one piece).
+    It returns and raises what `physionet` does. Sizes are always checked, MD5 where the store's tag is one (objects
+    uploaded in one piece).
     """
     root = bucket_url.rstrip("/")
     files = list(_objects(root, prefix))

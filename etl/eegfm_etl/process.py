@@ -5,6 +5,7 @@ import os
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.effort import Effort
 from eegfm_etl.harmonise import Segment, harmonise
+from eegfm_etl.packed import as_stored, readable
 from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
 from eegfm_etl.row import Stamp, failure_row, recording_row
+from eegfm_etl.samples import SampleSource
 from eegfm_etl.source import CUT_OFF
 from eegfm_etl.units import check, doubtful, settle
 from eegfm_etl.workplace import check_sight, scratch_folder, source_root
@@ -112,30 +115,13 @@ def process_file(
     if job.refused is not None:
         raise SourceError("read", job.refused)
     effort = effort or Effort()
-    with effort.step("open"):
-        source = reader.open(path, job.ask)
-        header = source.header
-    _refuse_worse(path, job, header)
-    job = by_file_names(job, header.names)
-    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
-    line_freq_hz, line_freq_origin = _line_freq(header, job)
-    with effort.step("harmonise"):
-        settled = settle(source, _channels(header, job), units, path.name)
-        done = harmonise(
-            settled.source,
-            settled.channels,
-            profile=schema.PROFILES[profile],
-            segments=[Segment(*segment) for segment in header.segments],
-            line_freq_hz=line_freq_hz,
-            line_freq_origin=line_freq_origin,
-            hardware_band=header.hardware_band or job.hardware_band,
-            out=out_dir / "signal.parquet",
-        )
-    check(done.blocks, done.spectrum["before_uv2_hz"], units, path.name)
-    done = replace(done, channels=doubtful(done.channels, dict(zip(header.names, units, strict=True))))
-    header = replace(header, notes=(*header.notes, *settled.notes))
-    with effort.step("describe"):  # hashing the source is most of it
-        return recording_row(path, job, stamp, profile, header, done), done.signal_file
+    with ExitStack() as unpacked:
+        with effort.step("open"):
+            there = unpacked.enter_context(readable(path, out_dir))
+            source = reader.open(there, job.ask)
+        effort.reader_said(source.header.warnings, there.parent)
+        header = as_stored(source.header, path, there)
+        return _harmonised(path, job, source, header, out_dir, profile, stamp, effort)
 
 
 def harmonise_file(
@@ -178,6 +164,33 @@ def channel_report(row: Mapping[str, Any]) -> list[str]:
         reasons = f": {'; '.join(channel['reasons'])}" if channel["reasons"] else ""
         lines.append(f"{channel['name']}{renamed} {channel['type']}, {channel['status']}{reasons}")
     return lines
+
+
+def _harmonised(
+    path: Path, job: Job, source: SampleSource, header: SourceHeader, out_dir: Path, profile: str, stamp: Stamp,
+    effort: Effort,
+) -> tuple[dict[str, Any], SignalFile]:  # fmt: skip
+    _refuse_worse(path, job, header)
+    job = by_file_names(job, header.names)
+    units = [job.units.get(name, unit) for name, unit in zip(header.names, header.units, strict=True)]
+    line_freq_hz, line_freq_origin = _line_freq(header, job)
+    with effort.step("harmonise"):
+        settled = settle(source, _channels(header, job), units, path.name)
+        done = harmonise(
+            settled.source,
+            settled.channels,
+            profile=schema.PROFILES[profile],
+            segments=[Segment(*segment) for segment in header.segments],
+            line_freq_hz=line_freq_hz,
+            line_freq_origin=line_freq_origin,
+            hardware_band=header.hardware_band or job.hardware_band,
+            out=out_dir / "signal.parquet",
+        )
+    check(done.blocks, done.spectrum["before_uv2_hz"], units, path.name)
+    done = replace(done, channels=doubtful(done.channels, dict(zip(header.names, units, strict=True))))
+    header = replace(header, notes=(*header.notes, *settled.notes))
+    with effort.step("describe"):  # hashing the source is most of it
+        return recording_row(path, job, stamp, profile, header, done), done.signal_file
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from eegfm_etl import reader_child
 from eegfm_etl.samples import SampleSource
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import Ask, SourceError, SourceHeader
+from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
 __all__ = [
     "ProcessSource",
@@ -209,21 +209,11 @@ class ReaderProcess:
         return SourceError("read", f"{self._path.name} {words}", detail)
 
 
-class ProcessSource:
+class ProcessSource(Headed):
     """A source read through a `ReaderProcess`; a `SampleSource` for `eegfm_etl.harmonise`."""
 
     def __init__(self, process: ReaderProcess, header: SourceHeader) -> None:
         self._process, self.header = process, header
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the samples in Hz."""
-        return self.header.rate_hz
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of every channel."""
-        return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples ``start`` to ``stop`` of channels of one rate, float64 in µV, (rows, stop - start)."""

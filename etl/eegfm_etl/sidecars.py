@@ -1,12 +1,11 @@
 """Annotations of a recording that lie in files of their own; EDF and BDF recordings read theirs themselves."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from eegfm_etl.formats.edf_annotations import read_annotations
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import SourceHeader
 
 
 def with_annotations(header: SourceHeader, paths: Sequence[str]) -> SourceHeader:
@@ -17,27 +16,30 @@ def with_annotations(header: SourceHeader, paths: Sequence[str]) -> SourceHeader
     SourceError
         Where a file's annotations cannot be read.
     """
-    found, notes = list(header.annotations), list(header.notes)
+    found, notes, warned = list(header.annotations), list(header.notes), list(header.warnings)
     for path in map(Path, paths):
-        read = _read(path)
+        read, said = _read(path)
         found += read
         notes.append(f"{len(read)} annotations are from {path.name}")
+        warned += [f"{path.name}: {words}" for words in said]
     parts = tuple(dict.fromkeys([*header.parts, *paths]))
-    return replace(header, annotations=tuple(sorted(found)), notes=tuple(notes), parts=parts)
+    return replace(
+        header,
+        annotations=tuple(sorted(found)),
+        notes=tuple(notes),
+        warnings=tuple(warned),
+        parts=parts,
+    )
 
 
-def _read(path: Path) -> list[tuple[float, float, str]]:
+def _read(path: Path) -> tuple[list[tuple[float, float, str]], list[str]]:
+    """Read a file's annotations, and what its reader warned of."""
     if path.suffix.lower() in (".edf", ".bdf", ".rec"):
-        return read_annotations(path)[1]
+        return read_annotations(path)[1], []
     import mne  # half a second
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = mne.read_annotations(path)
-    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise SourceError("read", f"{path.name}: its annotations cannot be read; fetch it again") from error
-    return [
-        (float(onset), float(length), str(text))
-        for onset, length, text in zip(found.onset, found.duration, found.description, strict=True)
-    ]
+    from eegfm_etl.formats.of_mne import annotations_of, explained
+
+    with explained(path, "annotations") as warned:
+        found = annotations_of(mne.read_annotations(path))
+    return found, warned

@@ -7,6 +7,9 @@ from eegfm_lake.errors import EegfmError
 CUT_OFF = "cut off"
 """How the note of a reader begins that found less than the header says and reads what is there."""
 
+NO_VARIABLE = "holds no variable"
+"""What the reason says of a file of arrays without the one that is declared."""
+
 
 class SourceError(EegfmError):
     """A source cannot become a recording.
@@ -198,3 +201,19 @@ class SourceHeader:
         """Seconds from the first sample to the end of the last, gaps included."""
         start_s, first, stop = self.segments[-1]
         return start_s + (stop - first) / self.rate_hz
+
+
+class Headed:
+    """As fast and as long as its header says: a `eegfm_etl.samples.SampleSource` but for its samples."""
+
+    header: SourceHeader
+
+    @property
+    def rate_hz(self) -> float:
+        """Rate of the fastest channel."""
+        return self.header.rate_hz
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of the fastest channel."""
+        return self.header.n_samples

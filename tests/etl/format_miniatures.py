@@ -1,6 +1,7 @@
 """Small recordings in formats that no library here writes, made byte by byte."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,29 +65,64 @@ def write_bci2000(path: Path, counts: np.ndarray, gain: str, offset: float, code
     return path
 
 
-def write_gdf(path: Path, counts: np.ndarray, unit: str, events=((501, 769, 0),)) -> Path:
-    """Write GDF 1.25: int16 samples with a step of one unit, and a table of events (sample from 1, type, duration)."""
-    channels, n = counts.shape
-    rate = round(RATE_HZ)
+def write_gdf(
+    path: Path,
+    counts: Sequence[np.ndarray],
+    unit: str,
+    events=((501, 769, 0),),
+    *,
+    version: str = "1.25",
+    types: Sequence[int] = (),
+    events_hz: float = RATE_HZ,
+    ranges: Sequence[tuple[float, float, float, float]] = (),
+) -> Path:
+    """Write records of a second, a step of one unit, and a table of events (sample from 1, type, duration).
+
+    Parameters
+    ----------
+    counts
+        A row a channel; the first is at `RATE_HZ`, a shorter one lasts as long at a lower rate.
+    unit
+        A name in GDF 1, a code in GDF 2 (``4275`` is µV).
+    types
+        GDF's number format of each channel; 16-bit integers without.
+    """
+    channels, old = len(counts), float(version) < 1.9
+    seconds = len(counts[0]) // round(RATE_HZ)
+    per_record = [len(one) // seconds for one in counts]
+    types = types or [3] * channels
+    ranges = ranges or [(-32768, 32767, -32768, 32767)] * channels
     head = bytearray(256)
-    head[:8] = b"GDF 1.25"
-    head[168:184] = b"2020010112000000"
-    struct.pack_into("<q", head, 184, 256 * (channels + 1))
-    struct.pack_into("<q", head, 236, n // rate)
-    struct.pack_into("<II", head, 244, 1, 1)
-    struct.pack_into("<I", head, 252, channels)
-    variable = b"".join(name.encode().ljust(16, b"\x00") for name in NAMES[:channels])
-    variable += bytes(80 * channels) + unit.encode().ljust(8, b"\x00") * channels
-    variable += struct.pack("<d", -32768) * channels + struct.pack("<d", 32767) * channels
-    variable += struct.pack("<q", -32768) * channels + struct.pack("<q", 32767) * channels
-    variable += bytes(80 * channels) + struct.pack("<i", rate) * channels + struct.pack("<i", 3) * channels
-    variable += bytes(32 * channels)
-    records = counts.astype("<i2").reshape(channels, n // rate, rate).transpose(1, 0, 2)
-    positions, types, durations = zip(*events, strict=True)
-    table = struct.pack("<B", 3) + len(events).to_bytes(3, "little") + struct.pack("<I", len(events))
-    table += struct.pack(f"<{len(events)}I", *positions) + struct.pack(f"<{len(events)}H", *types)
+    head[:8] = f"GDF {version}".encode()
+    if old:
+        head[168:184] = b"2020010112000000"
+        struct.pack_into("<q", head, 184, 256 * (channels + 1))
+    else:
+        struct.pack_into("<H", head, 184, channels + 1)
+    struct.pack_into("<qIII", head, 236, seconds, 1, 1, channels)
+    fields = b"".join(name.encode().ljust(16, b"\x00") for name in NAMES[:channels]) + bytes(80 * channels)
+    if old:
+        fields += unit.encode().ljust(8, b"\x00") * channels
+    else:
+        fields += bytes(6 * channels) + struct.pack("<H", int(unit)) * channels
+    for column, kind in zip(zip(*ranges, strict=True), "ddqq" if old else "dddd", strict=True):
+        fields += struct.pack(f"<{channels}{kind}", *column)
+    fields += bytes(80 * channels) + struct.pack(f"<{channels}i", *per_record)
+    fields += struct.pack(f"<{channels}i", *types) + bytes(32 * channels)
+    kinds = {3: "<i2", 4: "<u2", 5: "<i4", 16: "<f4"}
+    records = b"".join(
+        one.reshape(seconds, -1)[second].astype(kinds[kind]).tobytes()
+        for second in range(seconds)
+        for one, kind in zip(map(np.asarray, counts), types, strict=True)
+    )
+    positions, codes, durations = zip(*events, strict=True)
+    if old:
+        table = b"\x03" + round(events_hz).to_bytes(3, "little") + struct.pack("<I", len(events))
+    else:
+        table = b"\x03" + len(events).to_bytes(3, "little") + struct.pack("<f", events_hz)
+    table += struct.pack(f"<{len(events)}I", *positions) + struct.pack(f"<{len(events)}H", *codes)
     table += bytes(2 * len(events)) + struct.pack(f"<{len(events)}I", *durations)
-    path.write_bytes(bytes(head) + variable + np.ascontiguousarray(records).tobytes() + table)
+    path.write_bytes(bytes(head) + fields + records + table)
     return path
 
 

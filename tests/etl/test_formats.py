@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eegfm_etl.formats import open_source
+from eegfm_etl.inventory import take_inventory
 from eegfm_etl.source import ArrayLayout, Ask, SourceError, TableLayout
 
 from .format_miniatures import (
@@ -174,6 +175,21 @@ def test_a_fif_of_averages_or_of_meg_is_no_eeg(tmp_path, data_uv):
     with pytest.raises(SourceError, match="4 mag") as refused:
         open_source(tmp_path / "meg_raw.fif")
     assert refused.value.step == "channels"
+
+
+@pytest.mark.parametrize("suffix", ["fif", "fif.gz"])
+def test_a_fif_in_several_files_is_one_recording_and_without_its_second_not_read(tmp_path, suffix):
+    data_uv = smooth_uv(1, 700.0)
+    raw_of(data_uv).save(tmp_path / f"x_raw.{suffix}", split_size="2MB", buffer_size_sec=1, verbose="error")
+    (entry,) = take_inventory(tmp_path).entries
+    files = sorted(one.name for one in tmp_path.iterdir())
+    assert len(files) == 3
+    assert sorted([entry.rel, *entry.parts]) == files
+    assert open_source(tmp_path / entry.rel).n_samples == data_uv.shape[1]
+    (tmp_path / entry.parts[0]).unlink()
+    with pytest.raises(SourceError, match="copy all parts") as refused:
+        open_source(tmp_path / entry.rel)
+    assert refused.value.step == "read"
 
 
 # --- Neuroscan

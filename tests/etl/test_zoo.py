@@ -224,7 +224,8 @@ def test_a_person_is_not_in_the_lake(zoo):
 def test_a_crash_of_mnes_reader_costs_one_recording(zoo_dir):
     wrong = (
         "from eegfm_etl import formats, reader_child; from eegfm_etl.formats import plain; "
-        "formats.OPENERS['Neuroscan'] = plain.__name__; plain._OPENERS['Neuroscan'] = plain._ant; reader_child.main()"
+        "formats.OPENERS['Neuroscan'] = plain.__name__; plain._AS_THEY_ARE['Neuroscan'] = plain.mne.io.read_raw_ant; "
+        "reader_child.main()"
     )
     with ReaderProcess(program=("-c", wrong)) as reader:
         for path in sorted((zoo_dir / "cnt").glob("*.cnt")):

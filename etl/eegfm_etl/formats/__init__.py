@@ -22,6 +22,7 @@ OPENERS: dict[str, str] = {
     "BrainVision": "eegfm_etl.formats.brainvision",
     "Curry": "eegfm_etl.formats.curry",
     "EEGLAB": "eegfm_etl.formats.eeglab",
+    "FIF": "eegfm_etl.formats.fif",
     "GDF": "eegfm_etl.formats.gdf",
     "MATLAB": "eegfm_etl.formats.matlab",
     "MFF": "eegfm_etl.formats.mff",
@@ -32,7 +33,7 @@ OPENERS: dict[str, str] = {
     "XDF": "eegfm_etl.formats.xdf",
     "text table": "eegfm_etl.formats.tables",
     **dict.fromkeys(
-        ("ANT", "EGI", "FIF", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
+        ("ANT", "EGI", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
         "eegfm_etl.formats.plain",
     ),
 }

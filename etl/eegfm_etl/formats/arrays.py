@@ -17,14 +17,14 @@ import scipy
 from scipy.io import loadmat, whosmat
 
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask, SourceError, SourceHeader
+from eegfm_etl.source import NO_VARIABLE, ArrayLabels, ArrayLayout, Ask, Headed, SourceError, SourceHeader
 
 SUFFIXES = (".mat", ".npz", ".npy")
 _AXES = ("channel", "time", "trial")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-class ArrayFile:
+class ArrayFile(Headed):
     """Arrays of samples as a recording; a `SampleSource` for `eegfm_etl.harmonise`.
 
     Parameters
@@ -50,7 +50,7 @@ class ArrayFile:
             names = tuple(text for one in variables(layout.names) for text in _texts(one, one.size))
         arrays = [self._ordered(array, layout, len(names)) for array in variables(layout.variable)]
         if not arrays:
-            raise self._error(f"holds no variable {layout.variable!r}; it is of another kind or damaged")
+            raise self._error(f"{NO_VARIABLE} {layout.variable!r}; it is of another kind or damaged")
         kept = [row for row, name in enumerate(names) if name]
         names = tuple(names[row] for row in kept)
         self._trials_CN = [
@@ -80,16 +80,6 @@ class ArrayFile:
             ),
             notes=(f"{layout.variable}: its axes, rate, unit and channels are declared, not in the file",),
         )
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the samples in Hz."""
-        return self.header.rate_hz
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of every channel, over all trials."""
-        return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start)."""

@@ -22,16 +22,16 @@ from eegfm_etl.formats.edf_annotations import (
 )
 from eegfm_etl.formats.edf_records import EdfRecords
 from eegfm_etl.formats.edf_triggers import status_channel, trigger_events
-from eegfm_etl.source import Ask, SourceError, SourceHeader
+from eegfm_etl.formats.recording import IMPOSSIBLE_UV
+from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
 VERSION = "1"
 """Raised whenever the same file would be read differently."""
 
 _STIM = ("status", "trigger")
-_IMPOSSIBLE_UV = 1e14  # float32 holds the square of what is below
 
 
-class EdfSource:
+class EdfSource(Headed):
     """An open EDF or BDF; a `SampleSource` for `eegfm_etl.harmonise`.
 
     Parameters
@@ -59,16 +59,6 @@ class EdfSource:
         self._rates = tuple(header.rate_hz(i) for i in self._signals)
         self._gain, self._zero, faults = _scaling(header)
         self.header = self._described(times, faults, ask or Ask())
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the fastest channel."""
-        return self.header.rate_hz
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of the fastest channel."""
-        return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples start to stop of rows of one rate, counted at that rate: (rows, stop - start) µV."""
@@ -208,8 +198,11 @@ def _scaling(header: EdfHeader) -> tuple[np.ndarray, np.ndarray, list[tuple[int,
             reason = f"its digital minimum equals its maximum ({first:g})"
         elif low == high:
             reason = f"its physical minimum equals its maximum ({low:g})"
-        elif not abs(gain * factor) * rail + abs((low - first * gain) * factor) < _IMPOSSIBLE_UV:
-            reason = f"its physical range {low:g} to {high:g} is impossible"
+        elif not abs(gain * factor) * rail + abs((low - first * gain) * factor) < IMPOSSIBLE_UV:
+            shown = f"{low:g} to {high:g} {header.units[i]}".strip()
+            reason = (
+                f"its physical range of {shown} means more than a hundred million volts, which is impossible"
+            )
         if reason:
             faults.append((row, f"{reason}: its samples mean nothing, zeros were read"))
         gains.append(0.0 if reason else gain * factor)

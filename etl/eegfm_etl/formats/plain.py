@@ -1,18 +1,20 @@
-"""Formats that MNE reads as they are: FIF, ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
+"""Formats that MNE reads as they are: ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
 
 What MNE gets wrong of them is put right here and said in the notes; formats that need more have modules of
 their own.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
 
-from eegfm_etl.formats.of_mne import explained, filled_in, of_epochs, recording
-from eegfm_etl.formats.recording import Recording, of_array
+from eegfm_etl.formats.of_mne import explained, filled_in, recording
+from eegfm_etl.formats.recording import Recording
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError
 
@@ -23,57 +25,28 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     Raises
     ------
     SourceError
-        Where it cannot be read, holds averages or no EEG.
+        Where it cannot be read, or holds no EEG.
     """
     kind = sniff(path)
-    return _fif(path, ask) if kind == "FIF" else _OPENERS[kind](path)
+    if kind in _OPENERS:
+        return _OPENERS[kind](path)
+    return _opened(path, kind, _AS_THEY_ARE[kind])
 
 
-def _fif(path: Path, ask: Ask) -> Recording:
-    with explained(path, "FIF") as warned:
-        holds = mne.what(path)
-        if holds == "evoked":
-            raise SourceError("average", f"{path.name} holds averages of trials, not a recording")
-        if holds == "epochs":
-            header, data_uv = of_epochs(mne.read_epochs(path, verbose="warning"), path, "FIF")
-            return of_array(header, data_uv)
-        if holds != "raw":
-            raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {holds}")
-        raw = mne.io.read_raw_fif(path, verbose="warning", allow_maxshield=True)
-        return recording(raw, path, "FIF", warned=warned, triggers=ask.triggers)
-
-
-def _ant(path: Path) -> Recording:
-    with explained(path, "ANT") as warned:
-        raw = mne.io.read_raw_ant(path, verbose="warning")
-        return recording(raw, path, "ANT", warned=warned)
-
-
-def _egi(path: Path) -> Recording:
-    with explained(path, "EGI .raw") as warned:
-        raw = mne.io.read_raw_egi(path, verbose="warning")
-        return recording(raw, path, "EGI", warned=warned)
+def _opened(path: Path, kind: str, read: Callable[..., mne.io.BaseRaw], **given: Any) -> Recording:
+    with explained(path, kind) as warned:
+        return recording(read(path, verbose="warning", **given), path, kind, warned=warned)
 
 
 def _nihon(path: Path) -> Recording:
-    with explained(path, "Nihon Kohden") as warned:
-        raw = mne.io.read_raw_nihon(path, verbose="warning")
-        opened = recording(raw, path, "Nihon Kohden", warned=warned)
+    opened = _opened(path, "Nihon Kohden", mne.io.read_raw_nihon)
     # The patient's file names its fields in the recorder's language; none of it is read
     patient = tuple("patient's file (.PNT)" for one in opened.header.parts if one.lower().endswith(".pnt"))
     return replace(opened, header=replace(opened.header, personal=patient))
 
 
-def _nedf(path: Path) -> Recording:
-    with explained(path, "NEDF") as warned:
-        raw = mne.io.read_raw_nedf(path, verbose="warning")
-        return recording(raw, path, "NEDF", warned=warned)
-
-
 def _persyst(path: Path) -> Recording:
-    with explained(path, "Persyst") as warned:
-        raw = mne.io.read_raw_persyst(path, verbose="warning")
-        opened = recording(raw, path, "Persyst", warned=warned)
+    opened = _opened(path, "Persyst", mne.io.read_raw_persyst)
     text = path.read_bytes().decode("latin-1")
     patient = re.search(r"^\[Patient\](.*?)(?:^\[|\Z)", text, re.MULTILINE | re.DOTALL)
     fields = re.findall(r"^(\w+)=([^\r\n]*)", patient.group(1) if patient else "", re.MULTILINE)
@@ -84,9 +57,7 @@ def _persyst(path: Path) -> Recording:
 def _nicolet(path: Path) -> Recording:
     if not path.with_suffix(".head").is_file():
         raise SourceError("read", f"{path.name}: a Nicolet recording needs its .head beside it; copy both")
-    with explained(path, "Nicolet") as warned:
-        raw = mne.io.read_raw_nicolet(path, ch_type="eeg", verbose="warning")
-        opened = recording(raw, path, "Nicolet", warned=warned)
+    opened = _opened(path, "Nicolet", mne.io.read_raw_nicolet, ch_type="eeg")
     fields = re.findall(
         r"^(pat_id|adm_id)=(.*)$", path.with_suffix(".head").read_text("latin-1"), re.MULTILINE
     )
@@ -101,19 +72,10 @@ def _eximia(path: Path) -> Recording:
     return recording(raw, path, "eXimia", warned=warned, to_uv=np.ones(len(raw.ch_names)), notes=(note,))
 
 
-def _nsx(path: Path) -> Recording:
-    with explained(path, "NSx") as warned:
-        raw = mne.io.read_raw_nsx(path, verbose="warning")
-        return recording(raw, path, "NSx", warned=warned)
-
-
-_OPENERS = {
-    "ANT": _ant,
-    "EGI": _egi,
-    "Nihon Kohden": _nihon,
-    "NEDF": _nedf,
-    "Persyst": _persyst,
-    "Nicolet": _nicolet,
-    "eXimia": _eximia,
-    "NSx": _nsx,
+_OPENERS = {"Nihon Kohden": _nihon, "Persyst": _persyst, "Nicolet": _nicolet, "eXimia": _eximia}
+_AS_THEY_ARE = {
+    "ANT": mne.io.read_raw_ant,
+    "EGI": mne.io.read_raw_egi,
+    "NEDF": mne.io.read_raw_nedf,
+    "NSx": mne.io.read_raw_nsx,
 }

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from eegfm_etl.source import SourceError, SourceHeader
+from eegfm_etl.source import Headed, SourceError, SourceHeader
 
 _FACTORS_UV = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "nv": 1e-3, "microvolt": 1.0, "microvolts": 1.0,
                "volt": 1e6, "volts": 1e6, "millivolt": 1e3, "millivolts": 1e3, "muv": 1.0}  # fmt: skip
 
 
+IMPOSSIBLE_UV = 1e14
+"""A hundred million volts: float32 holds the square of what is below."""
+
+
 @dataclass
-class Recording:
+class Recording(Headed):
     """An open recording; a `eegfm_etl.samples.SampleSource`.
 
     Parameters
@@ -26,16 +30,6 @@ class Recording:
 
     header: SourceHeader
     samples: Callable[[int, int, Sequence[int] | None], np.ndarray]
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the fastest channel."""
-        return self.header.rate_hz
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of the fastest channel."""
-        return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Give samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start).

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from eegfm_etl.companions import TRIAL
-from eegfm_etl.source import Ask, SourceError, SourceHeader
+from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
 _CONDITION = re.compile(r"^# (?P<text>.+?)\s*,\s*trial\s+(?P<trial>\d+)")
 _STEP = re.compile(r"^# (?P<ms>[\d.]+) msecs (?P<unit>\S+)")
@@ -32,7 +32,7 @@ class _Trial:
     samples_CN: np.ndarray
 
 
-class UciTrials:
+class UciTrials(Headed):
     """Trials of one person as a recording; a `SampleSource` for `eegfm_etl.harmonise`.
 
     Parameters
@@ -77,16 +77,6 @@ class UciTrials:
             segments=tuple((first / rate_hz, first, stop) for first, stop in pairwise(edges)),
             notes=tuple(notes),
         )
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the samples in Hz."""
-        return self.header.rate_hz
-
-    @property
-    def n_samples(self) -> int:
-        """Samples of every channel, over all trials."""
-        return self.header.n_samples
 
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples ``start`` to ``stop`` of rows (all: None), float64 in µV, (rows, stop - start)."""

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
+from eegfm_etl.recipes import graz
 from eegfm_etl.source import ArrayLabels, ArrayLayout, Ask
 
 _FILE = re.compile(r"A0(?P<person>[1-9])(?P<session>[TE])\.(?P<kind>gdf|mat)", re.IGNORECASE)
@@ -24,16 +25,10 @@ MONTAGE = (
     "CP2", "CP4", "P1", "Pz", "P2", "POz", "EOG-left", "EOG-central", "EOG-right",
 )  # fmt: skip
 LABELS = {
-    "276": "rest/eyes_open",
-    "277": "rest/eyes_closed",
-    "768": "trial/start",
-    "769": "motor/imagery/left_hand",
-    "770": "motor/imagery/right_hand",
+    **graz.LABELS,
     "771": "motor/imagery/both_feet",
     "772": "motor/imagery/tongue",
-    "1023": "artifact/rejected_trial",
     "1072": "artifact/eye_movement",
-    "32766": "run/start",
     "class 1": "motor/imagery/left_hand",
     "class 2": "motor/imagery/right_hand",
     "class 3": "motor/imagery/both_feet",
@@ -42,12 +37,10 @@ LABELS = {
     "rejected 1": "artifact/rejected_trial",
 }
 _METHODOLOGY = (
-    ("site", "Graz University of Technology", "declared"),
-    ("country", "AT", "declared"),
+    *graz.METHODOLOGY,
     ("reference", "left mastoid", "declared"),
     ("ground", "right mastoid", "declared"),
     ("electrode", "Ag/AgCl", "declared"),
-    ("hardware_notch", "50", "declared"),
     ("protocol", "imagery of left hand, right hand, both feet or tongue", "declared"),
     ("cue_modality", "visual and auditory", "declared"),
 )
@@ -56,12 +49,14 @@ _METHODOLOGY = (
 def plan(root: Path) -> list[Job]:
     """Every session, from its GDF where there is one, else from its MATLAB file."""
     gdf, mat, true_labels = {}, {}, {}
-    for rel, match in files_below(root, _FILE):
+    files = files_below(root, _FILE)
+    published = graz.true_labels(root, [rel for rel, match in files if match["kind"].lower() == "mat"])
+    for rel, match in files:
         key = (match["person"], match["session"].upper())
         if match["kind"].lower() == "gdf":
             gdf.setdefault(key, rel)
-        elif (labels := read_true_labels(root / rel)) is not None:
-            true_labels.setdefault(key, (rel, labels))
+        elif rel in published:
+            true_labels.setdefault(key, (rel, published[rel]))
         else:
             mat.setdefault(key, rel)
     for key, (rel, labels) in true_labels.items():
@@ -71,21 +66,6 @@ def plan(root: Path) -> list[Job]:
         _job(root, rel, person, session, true_labels.get((person, session)))
         for (person, session), rel in sorted((mat | gdf).items())
     ]
-
-
-def read_true_labels(path: Path) -> tuple[str, ...] | None:
-    """Read the classes of a session's trials, ``1`` to ``4``.
-
-    None where the file is no list of labels, none of them where it cannot be read: then they do not fit the cues.
-    """
-    from scipy.io import loadmat, whosmat  # half a second
-
-    try:
-        if "classlabel" not in [name for name, _, _ in whosmat(path)]:
-            return None
-        return tuple(f"{int(one)}" for one in loadmat(path)["classlabel"].ravel())
-    except Exception:  # noqa: BLE001 - a damaged file fails in many ways, and none may end the plan
-        return ()
 
 
 def _job(
@@ -112,7 +92,7 @@ def _job(
         session=session,
         task="imagery",
         labels=LABELS,
-        in_order={"783": tuple(f"{768 + int(one)}" for one in true_labels[1])} if unknown_cues else {},
+        in_order=graz.in_order(true_labels[1]) if unknown_cues else {},
         names=MONTAGE,
         methodology=_METHODOLOGY,
         line_freq_hz=50.0,

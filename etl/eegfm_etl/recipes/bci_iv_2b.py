@@ -10,41 +10,34 @@ import re
 from pathlib import Path
 
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
-from eegfm_etl.recipes.bci_iv_2a import read_true_labels
+from eegfm_etl.recipes import graz
 
 _FILE = re.compile(r"B0(?P<person>[1-9])(?P<session>0[1-3]T|0[45]E)\.(?P<kind>gdf|mat)", re.IGNORECASE)
 _CHANNELS = ("C3", "Cz", "C4", "EOG:ch01", "EOG:ch02", "EOG:ch03")
 LABELS = {
-    "276": "rest/eyes_open",
-    "277": "rest/eyes_closed",
-    "768": "trial/start",
-    "769": "motor/imagery/left_hand",
-    "770": "motor/imagery/right_hand",
+    **graz.LABELS,
     "781": "feedback/continuous",
-    "1023": "artifact/rejected_trial",
     "1077": "artifact/eye_movement/horizontal",
     "1078": "artifact/eye_movement/vertical",
     "1079": "artifact/eye_movement/rotation",
     "1081": "artifact/blink",
-    "32766": "run/start",
 }
 _METHODOLOGY = (
-    ("site", "Graz University of Technology", "declared"),
-    ("country", "AT", "declared"),
+    *graz.METHODOLOGY,
     ("reference", "bipolar", "declared"),
     ("ground", "Fz", "declared"),
-    ("hardware_notch", "50", "declared"),
     ("cue_modality", "visual and auditory", "declared"),
 )
 
 
 def plan(root: Path) -> list[Job]:
     """Every session's GDF, at any depth."""
-    found = [(rel, match) for rel, match in files_below(root, _FILE)]
-    labels = {}
+    found = files_below(root, _FILE)
+    published = graz.true_labels(root, [rel for rel, match in found if match["kind"].lower() == "mat"])
+    labels: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
     for rel, match in found:
-        if match["kind"].lower() == "mat" and (read := read_true_labels(root / rel)) is not None:
-            labels.setdefault((match["person"], match["session"].upper()), (rel, read))
+        if rel in published:
+            labels.setdefault((match["person"], match["session"].upper()), (rel, published[rel]))
     return [
         _job(root, rel, match["person"], match["session"].upper(), labels)
         for rel, match in found
@@ -63,7 +56,7 @@ def _job(root: Path, rel: str, person: str, session: str, labels: dict) -> Job:
         session=session,
         task="imagery",
         labels=LABELS,
-        in_order={"783": tuple(f"{768 + int(one)}" for one in published[1])} if published else {},
+        in_order=graz.in_order(published[1]) if published else {},
         names=_CHANNELS,
         methodology=(
             *_METHODOLOGY,

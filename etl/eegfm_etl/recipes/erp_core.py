@@ -86,11 +86,7 @@ def label(task: str, code: int) -> str | None:
 
 def plan(root: Path) -> list[Job]:
     """Every task of every person, at any depth."""
-    people = {
-        row.get("participant_id", "").removeprefix("sub-"): row
-        for rel, _ in files_below(root, re.compile(r"participants\.tsv"))
-        for row in bids_tables.table(root / rel)
-    }
+    people = bids_tables.participants(root)
     return [
         _job(root, rel, match, people.get(match["person"], {})) for rel, match in files_below(root, _FILE)
     ]

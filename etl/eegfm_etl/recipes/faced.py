@@ -14,7 +14,9 @@ from pathlib import Path
 from eegfm_etl import bids_tables
 from eegfm_etl.demographics import age_years, sex_letter
 from eegfm_etl.events import Event
+from eegfm_etl.formats.edf_annotations import read_annotations
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
+from eegfm_etl.source import SourceError
 
 _FILE = re.compile(r"data\.bdf", re.IGNORECASE)
 _PERSON = re.compile(r"sub(?P<person>\d{3})", re.IGNORECASE)
@@ -83,30 +85,29 @@ def clips_of(annotations: Iterable[tuple[float, str]]) -> tuple[Event, ...]:
 
 def _job(root: Path, rel: str, person: str, row: dict[str, str]) -> Job:
     beside = Path(rel).with_name("evt.bdf").as_posix()
-    events = _events(root / beside)
+    events, refused = _events(root / beside, rel, beside)
     return Job(
         path=root / rel,
         rel=rel,
         recording_id=f"faced/sub{person}",
         person=Person(f"sub{person}", age=age_years(row.get("age")), sex=sex_letter(row.get("gender"))),
         task="videos",
-        events=events,
+        events=events if refused is None else None,
         methodology=_METHODOLOGY,
         line_freq_hz=50.0,
-        parts=(beside,) if events is not None else (),
-        refused=None if events is not None else f"{beside} is missing or damaged: it has the clips of {rel}",
+        parts=(beside,) if refused is None else (),
+        refused=refused,
     )
 
 
-def _events(path: Path) -> tuple[Event, ...] | None:
-    """Read the clips of an evt.bdf; None where it cannot be read."""
-    import mne  # half a second
-
+def _events(path: Path, of: str, beside: str) -> tuple[tuple[Event, ...], str | None]:
+    """Read the clips of an evt.bdf, or say why not."""
     try:
-        found = mne.read_annotations(path)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, the recording's own reader is to say
-        return None
-    return clips_of(zip(found.onset.tolist(), found.description.tolist(), strict=True))
+        _, found = read_annotations(path)
+    except (SourceError, OSError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        return (), f"{beside} is missing or damaged: it has the clips of {of} ({words})"
+    return clips_of((onset, text) for onset, _, text in found), None
 
 
 RECIPE = Recipe(

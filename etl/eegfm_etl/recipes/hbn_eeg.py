@@ -44,11 +44,7 @@ _METHODOLOGY = (
 
 def plan(root: Path) -> list[Job]:
     """Every recording of every release below the root."""
-    people = {
-        row.get("participant_id", "").removeprefix("sub-"): row
-        for rel, _ in files_below(root, re.compile(r"participants\.tsv"))
-        for row in bids_tables.table(root / rel)
-    }
+    people = bids_tables.participants(root)
     return [
         _job(root, rel, match, people.get(match["person"], {})) for rel, match in files_below(root, _FILE)
     ]

@@ -162,6 +162,14 @@ def test_headers_as_they_occur_are_understood(tmp_path):
         ((5, 5), (-9, 9), "physical minimum"),
         ((-5, 5), (9, 9), "digital minimum"),
         (("x", 5), (-9, 9), "no number"),
+        (
+            ("-1E14", "1E14"),
+            (-32768, 32767),
+            "its physical range of -1e+14 to 1e+14 uV means more than a hundred million volts, which is impossible: "
+            "its samples mean nothing, zeros were read",
+        ),
+        (("-1E300", "1E300"), (-1, 1), "more than a hundred million volts"),
+        (("0", "9E9"), (0, 1), "more than a hundred million volts"),  # what 16 bits can hold reaches further
     ],
 )
 def test_a_channel_whose_range_means_nothing_is_marked_and_the_rest_read(tmp_path, physical, limits, words):
@@ -172,6 +180,30 @@ def test_a_channel_whose_range_means_nothing_is_marked_and_the_rest_read(tmp_pat
     assert words in reason
     assert not source.read(0, 40, [0]).any()
     np.testing.assert_allclose(source.read(0, 40, [1])[0], data * 0.1, atol=1e-9)
+
+
+def test_a_range_just_below_a_hundred_million_volts_is_read_as_the_header_says(tmp_path):
+    data = digital(4, 10)
+    edf = Edf([Channel("a", data, "uV", ("-9.9E13", "9.9E13"), (-32768, 32767)), Channel("b", data)], 4)
+    source = opened(tmp_path, edf)
+    assert source.header.faults == ()
+    np.testing.assert_allclose(source.read(0, 40, [0])[0], (data + 0.5) * 19.8e13 / 65535, rtol=1e-6)
+
+
+def test_an_impossible_range_is_in_the_row_and_costs_only_its_channel(tmp_path):
+    data = [np.cumsum(RNG.integers(-50, 50, 4000)) for _ in range(3)]
+    edf = Edf(
+        [Channel("C3", data[0], "uV", ("-1E15", "1E15")), Channel("Cz", data[1]), Channel("C4", data[2])], 10
+    )
+    path = tmp_path / "x.edf"
+    path.write_bytes(edf.bytes())
+    row, _ = harmonise_file(path, tmp_path)
+    c3, *others = row["channels"]
+    assert c3["name"] == "C3"
+    assert c3["status"] == "bad"
+    assert any("more than a hundred million volts" in reason for reason in c3["reasons"])
+    assert any(note.startswith("C3: its physical range of -1e+15") for note in row["source"]["notes"])
+    assert {one["status"] for one in others} == {"good"}
 
 
 def test_annotations_of_all_channels_in_any_encoding_are_events_and_time_stamps_are_not(tmp_path):

@@ -1,5 +1,8 @@
 """Data set 2a in its true layout, seconds long: GDF with true labels beside, and BNCI Horizon's MATLAB files."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from eegfm_etl.formats import open_source
+from eegfm_etl.recipes import graz
 from eegfm_etl.recipes.bci_iv_2a import MONTAGE, RECIPE, plan
 from eegfm_lake.query import run_sql
 from eegfm_lake.table import Lake
@@ -155,6 +159,24 @@ def test_damaged_true_labels_are_refused_too(source: Path, tmp_path: Path):
     path.write_bytes(path.read_bytes()[:140])
     report, _ = ingested(tmp_path, "bci_iv_2a", source, only=["A01E*"])
     assert "4 events '783', but 0 true labels" in report.failures[0][1]
+
+
+def test_labels_over_which_scipy_crashes_cost_their_session_and_not_the_plan(source: Path, tmp_path: Path):
+    path = source / "true_labels" / "A01E.mat"
+    data = bytearray(path.read_bytes())
+    data[192] = 14  # the type of the numbers: a matrix within the matrix
+    path.write_bytes(data)
+    crashing = f"from scipy.io import loadmat; loadmat({str(path)!r})"
+    assert subprocess.run([sys.executable, "-c", crashing], check=False).returncode == -signal.SIGSEGV
+    report, _ = ingested(tmp_path, "bci_iv_2a", source)
+    assert (report.done, report.failed) == (3, 1)
+    assert "4 events '783', but 0 true labels" in report.failures[0][1]
+
+
+def test_true_labels_may_be_a_row(tmp_path: Path):
+    savemat(tmp_path / "row.mat", {"classlabel": np.array([[1, 2, 4]])})
+    savemat(tmp_path / "other.mat", {"data": np.zeros((3, 3))})
+    assert graz.true_labels(tmp_path, ["row.mat", "other.mat"]) == {"row.mat": ("1", "2", "4")}
 
 
 def test_all_sessions_together_hold_5184_labelled_trials(tmp_path: Path):

@@ -87,6 +87,15 @@ def test_without_its_events_a_recording_is_refused(source: Path, tmp_path: Path)
     assert report.failures[0][1].startswith("Data/sub000/evt.bdf is missing or damaged")
 
 
+def test_damaged_events_are_refused_with_what_is_wrong_with_them(source: Path, tmp_path: Path):
+    path = source / "Data" / "sub000" / "evt.bdf"
+    path.write_bytes(path.read_bytes()[:100])
+    report, rows = ingested(tmp_path, "faced", source)
+    assert [row["recording_id"] for row in rows] == ["faced/sub122"]
+    assert report.failures[0][1].startswith("Data/sub000/evt.bdf is missing or damaged")
+    assert "100 of 256 bytes" in report.failures[0][1]
+
+
 def test_a_start_without_a_number_and_an_end_without_a_start_are_no_clips():
     assert len(EMOTIONS) == 28
     assert (
