@@ -85,6 +85,7 @@ def source_block(
         low, high = block_CN.min(axis=1), block_CN.max(axis=1)
     thin_CN = block_CN[:, :: _thinning(block_CN)]
     middle = thin_CN.mean(axis=1)
+    around_CN = thin_CN - middle[:, None]
     psd_CF = spectrum(block_CN, rate_hz)
     at, close = _at_the_ends(block_CN, low, high, seen or (low, high))
     block = SourceBlock(
@@ -94,7 +95,7 @@ def source_block(
         high=high,
         at=at,
         close=close,
-        flat=thin_CN.std(axis=1) < FLAT_UV,
+        flat=np.einsum("cn,cn->c", around_CN, around_CN) < FLAT_UV**2 * thin_CN.shape[1],
         range_uv=np.maximum(high - middle, middle - low),
         broken=broken,
         line_ratios=np.array([line_ratio(psd_CF, line) for line in lines_hz]),

@@ -93,9 +93,12 @@ def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
     if top < 55.0:
         return np.full(psd_CF.shape[:-1], np.nan)
     clear = np.all([np.abs(FREQS_HZ - line) > 2 for line in LINE_CANDIDATES_HZ], axis=0)
-    upper = _at(psd_CF, clear & (FREQS_HZ > 50) & (top >= FREQS_HZ)).sum(axis=-1)
+    upper = clear & (FREQS_HZ > 50) & (top >= FREQS_HZ)
+    lower = clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)
+    known = np.searchsorted(FREQS_HZ, top, side="right")  # beyond it a spectrum may be unknown
+    power = psd_CF[..., :known] @ np.stack([upper, lower], axis=1)[:known].astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(upper / _at(psd_CF, clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)).sum(axis=-1))
+        return np.sqrt(power[..., 0] / power[..., 1])
 
 
 def _at(psd_CF: np.ndarray, bins: np.ndarray) -> np.ndarray:
