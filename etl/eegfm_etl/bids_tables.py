@@ -1,10 +1,10 @@
 """BIDS' tables beside recordings: cells that say ``n/a`` are no cells."""
 
-import csv
 import math
 import re
 from pathlib import Path
 
+from eegfm_etl import demographics
 from eegfm_etl.recipe import files_below
 
 _HANDS = {
@@ -20,19 +20,11 @@ _HANDS = {
 def table(path: Path) -> list[dict[str, str]]:
     """Read a .tsv or .csv, its column names in lower case; cells that say nothing (``n/a``) are left out.
 
-    An absent table, and one that is no text, has no rows.
+    An absent table has no rows; one that is no UTF-8 is read as Latin-1.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return []
-    rows = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    rows = demographics.table(path, "\t" if path.suffix.lower() == ".tsv" else ",")
     return [
-        {
-            name.strip().lower(): cell.strip()
-            for name, cell in row.items()
-            if name and isinstance(cell, str) and cell.strip().lower() not in ("", "n/a", "nan")
-        }
+        {name.lower(): cell for name, cell in row.items() if name and cell.lower() not in ("", "n/a", "nan")}
         for row in rows
     ]
 

@@ -13,6 +13,8 @@ def test_a_table_leaves_out_what_it_does_not_say(tmp_path: Path):
     (tmp_path / "a.tsv").write_bytes("\ufeffID\tAge \tname\r\n1\tn/a\t Zoë \r\n2\t30\r\n".encode())
     assert bids_tables.table(tmp_path / "a.tsv") == [{"id": "1", "name": "Zoë"}, {"id": "2", "age": "30"}]
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "c.tsv").write_bytes("participant_id\ttown\nsub-1\tKöln\n".encode("latin-1"))
+    assert bids_tables.table(tmp_path / "c.tsv") == [{"participant_id": "sub-1", "town": "Köln"}]
     assert bids_tables.table(tmp_path / "b.csv") == bids_tables.table(tmp_path / "absent.tsv") == []
 
 

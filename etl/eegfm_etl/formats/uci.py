@@ -18,6 +18,7 @@ from eegfm_etl.companions import TRIAL
 from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
 _CONDITION = re.compile(r"^# (?P<text>.+?)\s*,\s*trial\s+(?P<trial>\d+)")
+_LARGEST_BYTES = 16 * 2**20  # a trial of 64 channels and a second has 0.4 MB
 _STEP = re.compile(r"^# (?P<ms>[\d.]+) msecs (?P<unit>\S+)")
 _CHANNEL = re.compile(r"^# (?P<name>\S+) chan \d+")
 
@@ -102,10 +103,15 @@ def trial_files(path: Path) -> list[Path]:
 def _read(path: Path) -> _Trial | str:
     """One trial, or why it was left out."""
     try:
-        raw = path.read_bytes()
-        lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("ascii").splitlines()
+        with path.open("rb") as packed:
+            compressed = packed.read(2) == b"\x1f\x8b"
+        with (gzip.open if compressed else open)(path, "rb") as file:
+            raw = file.read(_LARGEST_BYTES + 1)
+        lines = raw.decode("ascii").splitlines()
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         return f"{path.name} cannot be read ({error}) and was left out"
+    if len(raw) > _LARGEST_BYTES:
+        return f"{path.name} holds more than {_LARGEST_BYTES:,} bytes: it is no trial, and was left out"
     comments = [line for line in lines if line.startswith("#")]
     step = next((found for line in comments if (found := _STEP.match(line))), None)
     condition = next((found for line in comments if (found := _CONDITION.match(line))), None)

@@ -76,6 +76,8 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
     flipped = bytearray(write_trial(folder, "co3c0000402", 6).read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
     (folder / "co3c0000402.rd.006.gz").write_bytes(flipped)
+    with gzip.open(folder / "co3c0000402.rd.007.gz", "wb", compresslevel=1) as endless:
+        endless.write(bytes(17 * 2**20))
     report, (row,) = ingested(tmp_path, "uci_eeg", tmp_path / "full")
     assert report.failed == 0
     assert (row["run"], row["official_split"]) == ("all", None)
@@ -84,6 +86,7 @@ def test_the_full_version_is_a_folder_a_person_and_skips_what_is_no_trial(tmp_pa
         "co3c0000402.rd.003.gz",
         "co3c0000402.rd.005.gz",
         "co3c0000402.rd.006.gz",
+        "co3c0000402.rd.007.gz",
     ]
 
 
