@@ -19,8 +19,8 @@ from rich.console import Console
 from eegfm_etl import provenance, recipes
 from eegfm_etl.account import Account, account_of, print_account
 from eegfm_etl.cluster import SchedulerLostError, Workers, check_workers
+from eegfm_etl.downloads.fetching import source_root
 from eegfm_etl.effort import warnings_of
-from eegfm_etl.fetching import source_root
 from eegfm_etl.plan import Plan, jobs_of, make_plan
 from eegfm_etl.process import (
     Outcome,

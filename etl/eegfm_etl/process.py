@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from eegfm_etl.chain.harmonise import Segment, harmonise
+from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.channels import ChannelPlan, plan_channels
 from eegfm_etl.effort import Effort
-from eegfm_etl.harmonise import Segment, harmonise
 from eegfm_etl.packed import as_stored, readable
 from eegfm_etl.readers import ReaderKilledError, ReaderProcess, SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person, by_file_names
 from eegfm_etl.row import Stamp, failure_row, recording_row
-from eegfm_etl.samples import SampleSource
 from eegfm_etl.source import CUT_OFF
 from eegfm_etl.units import check, doubtful, settle
 from eegfm_etl.workplace import check_sight, scratch_folder, source_root

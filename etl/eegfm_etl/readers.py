@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from eegfm_etl import reader_child
-from eegfm_etl.samples import SampleSource
+from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
 
@@ -97,7 +97,7 @@ class ReaderProcess:
     def read(self, start: int, stop: int, rows: Sequence[int] | None = None) -> np.ndarray:
         """Return samples of the source opened last, float64 in µV, shape (channels, stop - start).
 
-        As `eegfm_etl.samples.SampleSource.read`.
+        As `eegfm_etl.chain.samples.SampleSource.read`.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class ReaderProcess:
         return self._ask(("read", int(start), int(stop), chosen))
 
     def open(self, path: str | Path, ask: Ask | None = None) -> SampleSource:
-        """Open a source for `eegfm_etl.harmonise`; valid until the next one is opened.
+        """Open a source for `eegfm_etl.chain.harmonise`; valid until the next one is opened.
 
         EDF and BDF are read in the caller's own process: nothing of their reader can crash it, and to send samples
         through a pipe costs as much as to read them.
@@ -210,7 +210,7 @@ class ReaderProcess:
 
 
 class ProcessSource(Headed):
-    """A source read through a `ReaderProcess`; a `SampleSource` for `eegfm_etl.harmonise`."""
+    """A source read through a `ReaderProcess`; a `SampleSource` for `eegfm_etl.chain.harmonise`."""
 
     def __init__(self, process: ReaderProcess, header: SourceHeader) -> None:
         self._process, self.header = process, header

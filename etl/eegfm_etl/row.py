@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from eegfm_etl import provenance
+from eegfm_etl.chain.harmonise import Harmonised
 from eegfm_etl.events import Event, in_order, label_events
-from eegfm_etl.harmonise import Harmonised
 from eegfm_etl.readers import SourceError, SourceHeader
 from eegfm_etl.recipe import Job, Person
 from eegfm_etl.workplace import source_root

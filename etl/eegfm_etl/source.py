@@ -204,7 +204,7 @@ class SourceHeader:
 
 
 class Headed:
-    """As fast and as long as its header says: a `eegfm_etl.samples.SampleSource` but for its samples."""
+    """As fast and as long as its header says: a `eegfm_etl.chain.samples.SampleSource` but for its samples."""
 
     header: SourceHeader
 

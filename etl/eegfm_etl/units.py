@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from eegfm_etl.chain.samples import SampleSource
+from eegfm_etl.chain.spectra import FREQS_HZ, SpectrumMean, spectrum
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.edf import unit_factor
-from eegfm_etl.samples import SampleSource
 from eegfm_etl.source import SourceError
-from eegfm_etl.spectra import FREQS_HZ, SpectrumMean, spectrum
 
 PLAUSIBLE_UV = (0.5, 300.0)
 """Robust standard deviation of the median EEG channel of a recording that nothing is wrong with."""
@@ -139,7 +139,7 @@ def check(
     blocks : sequence of mapping
         As `eegfm_lake.schema.BLOCKS`; the robust amplitude of the stored samples tells what is too large.
     before_uv2_hz : sequence of float
-        Spectrum of the source at `eegfm_etl.spectra.FREQS_HZ`; it tells what is too small, for quantised to
+        Spectrum of the source at `eegfm_etl.chain.spectra.FREQS_HZ`; it tells what is too small, for quantised to
         0.01 µV such samples are lost.
     units : sequence of (str or None)
         What the header states.

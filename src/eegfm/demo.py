@@ -138,7 +138,7 @@ class _Steps:
 
 
 def _simulate(root: Path, steps: _Steps) -> Any:
-    from eegfm_etl.simulate import write_corpus
+    from eegfm_etl.simulated.corpus import write_corpus
 
     steps.begin("simulate three laboratories (nobody was recorded)")
     corpus = write_corpus(root)

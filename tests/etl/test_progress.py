@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from eegfm_etl import fetching, progress
+from eegfm_etl import progress
+from eegfm_etl.downloads import fetching
 from eegfm_etl.progress import IngestProgress, counted, lasting
 from eegfm_etl.recipe import Recipe
 from eegfm_etl.run_log import RunLog, logs_of, read_log

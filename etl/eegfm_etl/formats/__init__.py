@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 
 from eegfm_etl import companions
+from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.formats.recording import translated
-from eegfm_etl.samples import SampleSource
 from eegfm_etl.sidecars import with_annotations
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, SourceError, SourceHeader

@@ -25,7 +25,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class ArrayFile(Headed):
-    """Arrays of samples as a recording; a `SampleSource` for `eegfm_etl.harmonise`.
+    """Arrays of samples as a recording; a `SampleSource` for `eegfm_etl.chain.harmonise`.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _STIM = ("status", "trigger")
 
 
 class EdfSource(Headed):
-    """An open EDF or BDF; a `SampleSource` for `eegfm_etl.harmonise`.
+    """An open EDF or BDF; a `SampleSource` for `eegfm_etl.chain.harmonise`.
 
     Parameters
     ----------

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.formats import arrays, eeglab, fieldtrip
 from eegfm_etl.formats.of_mne import explained
-from eegfm_etl.samples import SampleSource
 from eegfm_etl.source import ArrayLayout, Ask, SourceError
 
 _EEGLAB_FIELDS = {"nbchan", "srate", "data"}

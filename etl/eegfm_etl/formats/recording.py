@@ -19,7 +19,7 @@ IMPOSSIBLE_UV = 1e14
 
 @dataclass
 class Recording(Headed):
-    """An open recording; a `eegfm_etl.samples.SampleSource`.
+    """An open recording; a `eegfm_etl.chain.samples.SampleSource`.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class _Trial:
 
 
 class UciTrials(Headed):
-    """Trials of one person as a recording; a `SampleSource` for `eegfm_etl.harmonise`.
+    """Trials of one person as a recording; a `SampleSource` for `eegfm_etl.chain.harmonise`.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
-from eegfm_etl.manifests import physionet
+from eegfm_etl.downloads.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 
 _FILE = re.compile(r"(?P<person>Subject\d\d)_(?P<run>[12])\.edf", re.IGNORECASE)

@@ -8,9 +8,9 @@ import re
 from functools import partial
 from pathlib import Path
 
+from eegfm_etl.downloads.manifests import physionet
 from eegfm_etl.events import Event
 from eegfm_etl.hypnogram import edf_epochs
-from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, parts_of
 from eegfm_lake.errors import EegfmError
 

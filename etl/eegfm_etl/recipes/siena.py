@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter, table
+from eegfm_etl.downloads.manifests import physionet
 from eegfm_etl.edf_fields import edf_fields
 from eegfm_etl.events import Event
-from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, nearest, parts_of
 from eegfm_etl.seizures import seizure_events
 

@@ -1,6 +1,6 @@
 """Three simulated laboratories: left and right motor imagery of people who never lived.
 
-Layout: `eegfm_etl.simulate.write_corpus`, which is also this recipe's download.
+Layout: `eegfm_etl.simulated.corpus.write_corpus`, which is also this recipe's download.
 """
 
 import json
@@ -38,7 +38,7 @@ def plan(root: Path) -> list[Job]:
 
 def download(target: Path, only: Sequence[str] = ()) -> Path:
     """Simulate the corpus into `target`, unless it is there; it is made whole, whatever `only` asks for."""
-    from eegfm_etl.simulate import write_corpus
+    from eegfm_etl.simulated.corpus import write_corpus
 
     return write_corpus(target).root
 
@@ -81,10 +81,10 @@ RECIPE = Recipe(
     hours=2.0,
     task="left and right fist, imagined; rest (simulated)",
     licence="CC0-1.0",
-    citation="Simulated by eegfm_etl.simulate; no person was recorded.",
+    citation="Simulated by eegfm_etl.simulated.corpus; no person was recorded.",
     access="simulated",
     verified=True,
-    layout_source="eegfm_etl.simulate",
+    layout_source="eegfm_etl.simulated.corpus",
     namespace="sim",
     plan=plan,
     download=download,

@@ -12,9 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from eegfm_etl.demographics import age_years, sex_letter
+from eegfm_etl.downloads.manifests import physionet
 from eegfm_etl.events import Event
 from eegfm_etl.hypnogram import edf_epochs, sleep_period
-from eegfm_etl.manifests import physionet
 from eegfm_etl.recipe import Job, Person, Recipe, files_below, parts_of
 from eegfm_lake.errors import EegfmError
 

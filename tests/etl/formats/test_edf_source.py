@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eegfm_etl.chain.harmonise import Segment, harmonise
 from eegfm_etl.channels import plan_channels
 from eegfm_etl.edf import unit_factor
 from eegfm_etl.formats import open_source
 from eegfm_etl.formats.edf_source import EdfSource
-from eegfm_etl.harmonise import Segment, harmonise
 from eegfm_etl.process import harmonise_file
 from eegfm_etl.source import Ask, SourceError
 from eegfm_lake.schema import PROFILES

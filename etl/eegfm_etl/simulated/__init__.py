@@ -1,0 +1,1 @@
+"""A small simulated archive of three laboratories, for the demo and the tests: nobody was recorded."""
