@@ -20,7 +20,7 @@ from eegfm_etl.recipe import Job, Person, by_file_names
 from eegfm_etl.row import Stamp, failure_row, recording_row
 from eegfm_etl.source import CUT_OFF
 from eegfm_etl.units import check, doubtful, settle
-from eegfm_etl.workplace import check_sight, scratch_folder, source_root
+from eegfm_etl.workplace import scratch_folder, settle_in, source_root
 from eegfm_lake import caps, schema
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.signals import SignalFile, store_signal
@@ -50,7 +50,7 @@ def work(job: Job, stamp: Stamp, lake_uri: str, profile: str) -> Outcome:
         Where the lake cannot be written (full, read-only or out of reach), or this worker does not see what the
         driver sees. That is not the file's fault.
     """
-    check_sight(os.fspath(source_root(job.path, job.rel)), lake_uri)
+    settle_in(os.fspath(source_root(job.path, job.rel)), lake_uri)
     effort = Effort()
 
     def failed(step: str, reason: str, detail: str) -> Outcome:

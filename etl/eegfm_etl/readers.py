@@ -20,6 +20,7 @@ from eegfm_etl import reader_child
 from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.sniff import sniff
 from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
+from eegfm_lake.allocator import DASKS_SETTING
 
 __all__ = [
     "ProcessSource",
@@ -151,7 +152,7 @@ class ReaderProcess:
             stdout=subprocess.PIPE,
             stderr=self._words,
             start_new_session=True,
-            env={**os.environ, **_QUIET},
+            env=dict(os.environ.items() - {DASKS_SETTING}) | _QUIET,
         )
 
     def _ask(self, request: tuple) -> object:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from eegfm_lake.allocator import keep_freed_memory
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.storage import Storage
 
@@ -23,8 +24,8 @@ def source_root(path: Path, rel: str) -> Path:
 
 
 @lru_cache(maxsize=16)
-def check_sight(root: str, lake_uri: str) -> None:
-    """See that this worker reaches the source and the lake; once a process and place.
+def settle_in(root: str, lake_uri: str) -> None:
+    """See that this worker reaches the source and the lake, and have it keep its memory; once a process and place.
 
     Raises
     ------
@@ -35,6 +36,7 @@ def check_sight(root: str, lake_uri: str) -> None:
         _refuse(f"the source {root}")
     if not Storage(lake_uri).exists("lake.json"):
         _refuse(f"the lake {lake_uri}")
+    keep_freed_memory()
 
 
 def _refuse(what: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eegfm_etl.workplace import check_sight, scratch_folder, source_root, sweep
+from eegfm_etl.workplace import scratch_folder, settle_in, source_root, sweep
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.table import Lake
 
@@ -37,12 +37,12 @@ def test_scratch_of_a_killed_process_is_swept_and_that_of_a_living_one_is_not():
 def test_a_worker_that_sees_neither_source_nor_lake_says_so(tmp_path: Path):
     root, lake = tmp_path / "source", tmp_path / "lake"
     with pytest.raises(EegfmError, match=r"does not see the source .*source: all workers must reach"):
-        check_sight(str(root), str(lake))
+        settle_in(str(root), str(lake))
     root.mkdir()
     with pytest.raises(EegfmError, match=r"does not see the lake .*lake: all workers must reach"):
-        check_sight(str(root), str(lake))
+        settle_in(str(root), str(lake))
     Lake.open(lake, create=True)
-    check_sight(str(root), str(lake))
+    settle_in(str(root), str(lake))
 
 
 def test_the_root_of_a_source_is_where_its_relative_path_begins():

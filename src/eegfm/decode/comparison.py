@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eegfm.allocator import keep_freed_memory
 from eegfm.config import FinetuneConfig, dump_config
 from eegfm.data import WindowReader
 from eegfm.decode.chance import permutation_chance
@@ -23,6 +22,7 @@ from eegfm.decode.tables import score_people, table_of_models
 from eegfm.decode.trials import Trials, read_trials
 from eegfm.decode.units import Unit, device_of, plan_units, run_unit, unit_file
 from eegfm.pretrain.record import RunRecord, write_atomic
+from eegfm_lake.allocator import keep_freed_memory
 from eegfm_lake.lock import Lock, find_lock, verify
 
 ANY_MONTAGE = ("csbrain", "methodology")

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from eegfm.allocator import keep_freed_memory
 from eegfm.config import PretrainConfig, dump_config
 from eegfm.data import Batch
 from eegfm.pretrain.checkpoint import load_checkpoint, save_checkpoint
@@ -25,6 +24,7 @@ from eegfm.pretrain.record import RunRecord, drop_log_after, read_facts
 from eegfm.pretrain.setup import Setup, prepare
 from eegfm.pretrain.speed import FlopCount, Speed, peak_flops
 from eegfm.pretrain.stop import listen_for_stop
+from eegfm_lake.allocator import keep_freed_memory
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.lock import find_lock
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from eegfm.allocator import OWN_SETTINGS, keep_freed_memory
+from eegfm_lake.allocator import DASKS_SETTING, OWN_SETTINGS, keep_freed_memory
 
 # 128 MiB in blocks of 16, freed and asked for again: what training does in every step.
 FAULTS = """
 import ctypes, resource, sys
-from eegfm.allocator import keep_freed_memory
+from eegfm_lake.allocator import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
@@ -50,6 +50,15 @@ def test_memory_that_a_step_frees_costs_the_next_step_no_page_faults():
     if told == "False":
         pytest.skip("the C library is not glibc")
     _, given_back = _run("leave")
+    assert kept < given_back / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone has mallopt")
+def test_a_worker_of_dask_keeps_its_memory_too():
+    told, kept = _run("keep", **dict([DASKS_SETTING]))
+    if told == "False":
+        pytest.skip("the C library is not glibc")
+    _, given_back = _run("leave", **dict([DASKS_SETTING]))
     assert kept < given_back / 10
 
 
