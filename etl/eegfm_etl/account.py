@@ -4,9 +4,10 @@ The lake's own tables are asked, so the same account comes out after any number 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -128,9 +129,9 @@ def print_account(console: Console, account: Account) -> None:
         console.print(f"  not read: {rel}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _parts(rows: Sequence[Mapping], kind: str) -> dict[str, Fate]:
+def _parts(rows: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Fate]:
     return {part: Fate(kind, of=row["path"]) for row in rows for part in row["parts"] or ()}
 
 
-def _count(fates, kind: str) -> int:
+def _count(fates: Iterable[Fate], kind: str) -> int:
     return sum(fate.kind == kind for fate in fates)

@@ -253,9 +253,9 @@ def _trusted_positions(
 def _referential(labels: Sequence[str], parts: Sequence[_Parts], pairs: Sequence[_Pair]) -> dict[str, XYZ]:
     """Give the template position of every label that names one electrode."""
     return {
-        label: _template(part)
+        label: xyz
         for label, part, (anode, _) in zip(labels, parts, pairs, strict=True)
-        if anode is None and _template(part) is not None
+        if anode is None and (xyz := _template(part)) is not None
     }
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError  # which is what Dask raises
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def explain_loss(scheduler: str | None) -> Iterator[None]:
     ------
     SchedulerLostError
     """
-    from distributed.client import CancelledError, ClosedClientError
+    from distributed.client import ClosedClientError
 
     try:
         yield
@@ -154,7 +155,7 @@ def explain_loss(scheduler: str | None) -> Iterator[None]:
 
 
 def _is_about_the_connection(error: OSError) -> bool:
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     return isinstance(error, CommClosedError | ConnectionError | TimeoutError)
 

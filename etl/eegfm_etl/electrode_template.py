@@ -119,7 +119,7 @@ def _directions(montage: dict[str, np.ndarray]) -> np.ndarray:
 def _from_sphere() -> RBFInterpolator:
     """Directions on the sphere → metres on the template's head."""
     template = template_positions()
-    pairs = {}
+    pairs: dict[str, np.ndarray] = {}
     for cap in _NAMED_SPHERES:
         montage = _montage(cap)
         for name, direction in zip(montage, _directions(montage), strict=True):

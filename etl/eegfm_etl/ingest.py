@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -40,7 +41,7 @@ from eegfm_lake import schema
 from eegfm_lake.errors import EegfmError, UsageError
 from eegfm_lake.gc import IngestMark
 from eegfm_lake.storage import Storage
-from eegfm_lake.table import Lake
+from eegfm_lake.table import KnownSource, Lake
 
 __all__ = ["IngestReport", "channel_report", "harmonise_file", "ingest", "process_file"]
 
@@ -159,9 +160,9 @@ class Committer:
     done: int = 0
     hours: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
-    _rows: list[dict] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
     failed_steps: Counter[str] = field(default_factory=Counter)
-    _failed_rows: list[dict] = field(default_factory=list)
+    _failed_rows: list[dict[str, Any]] = field(default_factory=list)
     _committed: float = field(default_factory=time.monotonic)
 
     def take(self, outcome: Outcome | None) -> None:
@@ -244,10 +245,10 @@ def _run(
 def _advance(bar: IngestProgress, outcome: Outcome | None) -> None:
     if outcome is None:
         bar.tick()
-        return
-    hours = outcome.row["duration_s"] / 3600 if outcome.row else 0.0
-    n_bytes = outcome.row["source"]["bytes"] if outcome.row else outcome.failure["bytes"]
-    bar.advance(hours, outcome.failure is not None, n_bytes)
+    elif outcome.row is not None:
+        bar.advance(outcome.row["duration_s"] / 3600, False, outcome.row["source"]["bytes"])
+    elif outcome.failure is not None:
+        bar.advance(0.0, True, outcome.failure["bytes"])
 
 
 def _kept(committer: Committer) -> str:
@@ -281,7 +282,7 @@ def _named(recipe: Recipe, root: Path, params: dict[str, str]) -> tuple[Recipe, 
     """Give a generic recipe the id of the data set that it reads: ``name``, else made of the folder's name."""
     if not recipe.generic:
         return recipe, params
-    about = {} if recipe.describe is None else recipe.describe(root)
+    about: Mapping[str, Any] = {} if recipe.describe is None else recipe.describe(root)
     of_folder = re.sub(r"[^a-z0-9_-]+", "_", root.name.lower()).strip("_-")
     name = params.pop("name", None) or of_folder or recipe.id
     namespace = params.pop("namespace", name)
@@ -296,7 +297,7 @@ def _account(recipe: Recipe, root: Path, storage: Storage, profile: str, console
     return account
 
 
-def _known(storage: Storage, dataset: str, profile: str) -> dict:
+def _known(storage: Storage, dataset: str, profile: str) -> dict[str, KnownSource]:
     try:
         lake = Lake.open(storage)
     except UsageError:  # no lake yet: it is made when there is something to put in

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,11 +207,11 @@ def disk_is_full(error: BaseException | None) -> bool:
 def _process_again_if_killed(
     job: Job, folder: Path, profile: str, stamp: Stamp, effort: Effort
 ) -> tuple[dict[str, Any], SignalFile]:
-    given = {"stamp": stamp, "effort": effort}
+    process = partial(process_file, job.path, job, folder, profile, stamp=stamp, effort=effort)
     try:
-        return process_file(job.path, job, folder, profile, reader=_reader(), **given)
+        return process(reader=_reader())
     except ReaderKilledError:
-        return process_file(job.path, job, folder, profile, reader=_reader(), **given)
+        return process(reader=_reader())
 
 
 def _reader() -> ReaderProcess:

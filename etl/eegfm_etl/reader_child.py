@@ -9,16 +9,17 @@ import resource
 import struct
 import sys
 import traceback
-from typing import BinaryIO
+from typing import IO, Any
 
-from eegfm_etl.source import SourceError
+from eegfm_etl.source import OpenSource, SourceError
 
 
-def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until the parent closes the pipe."""
     from eegfm_etl.formats import open_source  # half a second: paid once a worker
 
-    source = None
+    source: OpenSource | None = None
+    answer: object = None
     while (request := receive(requests)) is not None:
         try:
             match request:
@@ -41,12 +42,12 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         _write(replies, reply)
 
 
-def send(pipe: BinaryIO, message: object) -> None:
+def send(pipe: IO[bytes], message: object) -> None:
     """Write one message."""
     _write(pipe, _packed(message))
 
 
-def receive(pipe: BinaryIO) -> tuple | None:
+def receive(pipe: IO[bytes]) -> tuple[Any, ...] | None:
     """Read one message; None at the end of the pipe."""
     length = pipe.read(8)
     if len(length) < 8:
@@ -58,7 +59,7 @@ def _packed(message: object) -> bytes:
     return pickle.dumps(message, protocol=5)
 
 
-def _write(pipe: BinaryIO, data: bytes) -> None:
+def _write(pipe: IO[bytes], data: bytes) -> None:
     pipe.write(struct.pack("<Q", len(data)))
     pipe.write(data)
     pipe.flush()

@@ -10,16 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self
 
 import numpy as np
 
 from eegfm_etl import reader_child
-from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import Ask, Headed, SourceError, SourceHeader
+from eegfm_etl.source import Ask, Headed, OpenSource, SourceError, SourceHeader
 from eegfm_lake.allocator import DASKS_SETTING
 
 __all__ = [
@@ -108,7 +108,7 @@ class ReaderProcess:
         chosen = None if rows is None else [int(row) for row in rows]
         return self._ask(("read", int(start), int(stop), chosen))
 
-    def open(self, path: str | Path, ask: Ask | None = None) -> SampleSource:
+    def open(self, path: str | Path, ask: Ask | None = None) -> OpenSource:
         """Open a source for `eegfm_etl.chain.harmonise`; valid until the next one is opened.
 
         EDF and BDF are read in the caller's own process: nothing of their reader can crash it, and to send samples
@@ -132,10 +132,9 @@ class ReaderProcess:
         child.kill()
         child.wait()
         for pipe in (child.stdin, child.stdout):
-            try:
-                pipe.close()
-            except BrokenPipeError:  # a request that the dead child never took
-                continue
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # a request that the dead child never took
+                    pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -155,21 +154,24 @@ class ReaderProcess:
             env=dict(os.environ.items() - {DASKS_SETTING}) | _QUIET,
         )
 
-    def _ask(self, request: tuple) -> object:
+    def _ask(self, request: tuple[Any, ...]) -> Any:
         if self._child is None:
             self._words.seek(0)
             self._words.truncate()
             self._child = self._start()
+        child = self._child
+        assert child.stdin is not None, "_start makes it a pipe"
+        assert child.stdout is not None, "_start makes it a pipe"
         try:
-            reader_child.send(self._child.stdin, request)
-            reply = _receive(self._child.stdout, time.monotonic() + self.time_limit_s)
+            reader_child.send(child.stdin, request)
+            reply = _receive(child.stdout, time.monotonic() + self.time_limit_s)
         except BrokenPipeError:
             reply = None
         except TimeoutError:
             self.close()
             raise self._error(f"took longer than {self.time_limit_s:g} s to read and was given up") from None
         if reply is None:
-            raise self._died()
+            raise self._died(child)
         kind, answer, self._resident = reply
         match kind:
             case "ok":
@@ -186,8 +188,8 @@ class ReaderProcess:
                     "makes the reader fail in a way it does not explain; the detail has its words", answer
                 )
 
-    def _died(self) -> SourceError:
-        code = self._child.wait()
+    def _died(self, child: subprocess.Popen[bytes]) -> SourceError:
+        code = child.wait()
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         self.close()
         if -code in _FROM_OUTSIDE:
@@ -221,14 +223,14 @@ class ProcessSource(Headed):
         return self._process.read(start, stop, rows)
 
 
-def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> OpenSource:
     """Open a source in this process; see `eegfm_etl.formats.open_source`."""
     from eegfm_etl.formats import open_source as open_in_process  # MNE takes half a second to import
 
     return open_in_process(path, ask, kind)
 
 
-def _receive(pipe, deadline: float) -> tuple | None:
+def _receive(pipe: IO[bytes], deadline: float) -> tuple[Any, ...] | None:
     """One message; None where the child has gone; TimeoutError past the deadline."""
     length = _read_exactly(pipe, 8, deadline)
     if length is None:
@@ -237,7 +239,7 @@ def _receive(pipe, deadline: float) -> tuple | None:
     return None if data is None else pickle.loads(data)
 
 
-def _read_exactly(pipe, n_bytes: int, deadline: float) -> bytearray | None:
+def _read_exactly(pipe: IO[bytes], n_bytes: int, deadline: float) -> bytearray | None:
     data, view = bytearray(n_bytes), 0
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)

@@ -242,7 +242,8 @@ def files_below(root: Path, pattern: re.Pattern[str]) -> list[tuple[str, re.Matc
     A folder of such a name counts as a file that cannot be read, unless the file lies in it. Links to folders
     are not followed: a loop would never end.
     """
-    found, folders = [], []
+    found: list[tuple[str, re.Match[str]]] = []
+    folders: list[tuple[str, re.Match[str]]] = []
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for kind, kind_names in ((found, names), (folders, subfolders)):

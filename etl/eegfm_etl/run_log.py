@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from eegfm_lake.errors import EegfmError
 from eegfm_lake.storage import Storage, explain_write_errors
@@ -27,7 +27,7 @@ class RunLog:
         if storage.is_local:
             with explain_write_errors(self.path):
                 Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-                self._lines = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed on exit
+                self._lines: BinaryIO = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed on exit
         else:
             self._lines = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit
 

@@ -1,12 +1,16 @@
 """Run jobs in a plain loop, on this machine's cores, or on a Dask cluster that runs already."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from eegfm_etl.cluster import Crew, Workers, connect, explain_loss
 from eegfm_etl.process import Outcome, work
 from eegfm_etl.recipe import Job
 from eegfm_etl.row import Stamp, failure_row
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 _IN_FLIGHT_A_WORKER = 4
 _IN_FLIGHT = 100  # an adaptive cluster grows with the work that it sees waiting
@@ -23,7 +27,7 @@ def outcomes(
     workers: Workers = 0,
     scheduler: str | None = None,
     on_workers: Callable[[int], None] = lambda n: None,
-) -> Iterator[Outcome | None]:
+) -> Generator[Outcome | None]:
     """Yield what becomes of every job, in no order, and None whenever some seconds pass without news.
 
     Parameters
@@ -84,7 +88,7 @@ def _futures(
     """Yield outcomes; jobs whose worker or reader was killed are added to `killed` instead."""
     from distributed import KilledWorker, wait
 
-    running = {}
+    running: dict[Future[Outcome], Job] = {}
     while waiting or running:
         threads = crew.threads()
         on_workers(threads)

@@ -1,7 +1,9 @@
 """What a source recording says about itself, what it must be told, and how it says that it cannot be read."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from eegfm_etl.chain.samples import SampleSource
 from eegfm_lake.errors import EegfmError
 
 CUT_OFF = "cut off"
@@ -201,6 +203,12 @@ class SourceHeader:
         """Seconds from the first sample to the end of the last, gaps included."""
         start_s, first, stop = self.segments[-1]
         return start_s + (stop - first) / self.rate_hz
+
+
+class OpenSource(SampleSource, Protocol):
+    """A source of samples with what it says about itself."""
+
+    header: SourceHeader
 
 
 class Headed:

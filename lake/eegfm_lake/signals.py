@@ -229,7 +229,7 @@ class SignalReader:
     def __reduce__(self) -> tuple[type["SignalReader"], tuple[Storage, str]]:
         return SignalReader, (self.storage, self.rel)
 
-    def read(self, first: int, n: int, channels: Sequence[int] | None = None) -> np.ndarray:
+    def read(self, first: int, n: int, channels: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Read stored integers.
 
         Parameters
@@ -272,13 +272,13 @@ class SignalReader:
                 out_CN[:, start - first : stop - first] = piece_CN if rows is None else piece_CN[rows]
         return out_CN
 
-    def read_uv(self, first: int, n: int, channels: Sequence[int] | None = None) -> np.ndarray:
+    def read_uv(self, first: int, n: int, channels: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Read samples in µV: (C, n) float32; parameters and errors as `read`."""
         steps = self.steps_uv if channels is None else self.steps_uv[self._rows(channels)]
         samples_CN: np.ndarray = self.read(first, n, channels) * steps[:, None]
         return samples_CN
 
-    def _rows(self, channels: Sequence[int] | None) -> np.ndarray | None:
+    def _rows(self, channels: Sequence[int] | np.ndarray | None) -> np.ndarray | None:
         if channels is None:
             return None
         rows = np.asarray(channels, dtype=np.int64)

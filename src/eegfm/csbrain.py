@@ -3,7 +3,7 @@
 # Names are evaluated by braindecode's configuration and by TorchScript: no postponed annotations here.
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,11 @@ from eegfm.model.presets import preset as preset_config
 from eegfm.model.resample import Resample
 from eegfm.torchaudio_cpu import import_torchaudio
 from eegfm_lake.errors import UsageError
+
+if TYPE_CHECKING:
+    _Output = Tensor | dict[str, Tensor | None]
+else:
+    _Output = Tensor  # what TorchScript compiles, which reads annotations
 
 import_torchaudio()
 from braindecode.models.base import EEGModuleMixin  # noqa: E402 - its import needs torchaudio's
@@ -186,7 +191,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         self,
         n_outputs: int | None = None,
         n_chans: int | None = None,
-        chs_info: list[dict] | None = None,
+        chs_info: list[dict[str, Any]] | None = None,
         n_times: int | None = None,
         input_window_seconds: float | None = None,
         sfreq: float | None = None,
@@ -213,7 +218,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
             sfreq=None if sfreq is None else float(sfreq),
         )
         del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
-        changes = {
+        changes: dict[str, Any] = {
             "d_model": d_model,
             "depth": depth,
             "heads": heads,
@@ -252,7 +257,7 @@ class CSBrain(Pretrained, EEGModuleMixin, nn.Module, license="bsd-3-clause"):
         self.final_layer = nn.Linear(self.pooling.n_features, self.n_outputs)
         self.to(self.final_layer.weight.device)  # under ``torch.device``: buffers that came from numpy follow
 
-    def forward(self, x: Tensor, return_features: bool = False):
+    def forward(self, x: Tensor, return_features: bool = False) -> _Output:
         """Decode windows.
 
         Parameters

@@ -1,7 +1,7 @@
 """CSBrain on disk, in the layout of the Hugging Face hub, and back; works without that package."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -18,7 +18,13 @@ from eegfm.model.pretrained import CONFIG, WEIGHTS, distinct, read_folder, write
 from eegfm_lake.errors import EegfmError, MissingExtraError
 
 if TYPE_CHECKING:
-    from eegfm.csbrain import CSBrain
+    from eegfm.csbrain_official import OfficialBody, OfficialPooling
+    from eegfm.model.encoder import Encoder
+    from eegfm.model.heads import Pooling
+
+    _Module = nn.Module
+else:
+    _Module = object
 
 HEAD = "final_layer."
 ENCODER = "encoder."
@@ -26,7 +32,7 @@ ENCODER = "encoder."
 log = logging.getLogger("eegfm")
 
 
-class Pretrained:
+class Pretrained(_Module):
     """Saving and loading, for a class with braindecode's mixin; takes the hub's own where that is installed.
 
     Attributes
@@ -48,7 +54,35 @@ class Pretrained:
         model = {name}.from_pretrained("username/my-{name_lower}", n_outputs=4)
     """
 
-    load_report = None  # unannotated: TorchScript reads a class's annotations and does not know this type
+    if TYPE_CHECKING:  # alone: TorchScript reads a class's annotations and does not know these types
+        load_report: LoadReport | None
+        encoder: Encoder | OfficialBody
+        pooling: Pooling | OfficialPooling
+        layout_montage_B: Tensor
+        layout_positions_MC3: Tensor
+        layout_known_MC: Tensor
+        layout_present_MC: Tensor
+        layout_region_MC: Tensor
+        layout_area_MC: Tensor
+        layout_pool_MRC: Tensor
+        layout_occupied_MR: Tensor
+        layout_neighbours_MCN: Tensor
+        layout_near_MCN: Tensor
+        layout_operators_MJCC: Tensor
+        # What follows is the mixin's.
+        n_chans: int
+        n_outputs: int
+        n_times: int
+        sfreq: float
+        input_window_seconds: float
+        _chs_info: list[dict[str, Any]] | None
+        _set_n_outputs: Callable[[int], None]
+        get_config: Callable[[], dict[str, Any]]
+
+        def __init_subclass__(cls, *, license: str) -> None: ...
+
+    else:
+        load_report = None
 
     def save_pretrained(self, save_directory: str | Path, **hub: Any) -> str | None:
         """Write the model to a folder, ``config.json`` and ``model.safetensors``, as the hub lays it out.
@@ -149,7 +183,7 @@ class Saved:
         return None if names is None else tuple(canonical(name) for name in names)
 
 
-def save(model: "CSBrain", folder: str | Path) -> None:
+def save(model: Pretrained, folder: str | Path) -> None:
     """Write config.json and model.safetensors.
 
     The configuration is the model's own, its window and its encoder's settings resolved: what a preset chose by
@@ -264,7 +298,7 @@ def _of_model(config: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
-def load_weights(model: "CSBrain", path: str | Path, allow_partial: bool = False) -> LoadReport:
+def load_weights(model: Pretrained, path: str | Path, allow_partial: bool = False) -> LoadReport:
     """Load a folder's weights into a model that exists.
 
     Parameters
@@ -289,7 +323,7 @@ def load_weights(model: "CSBrain", path: str | Path, allow_partial: bool = False
     return load_saved(model, open_saved(path), allow_partial)
 
 
-def load_saved(model: "CSBrain", saved: Saved, allow_partial: bool = False) -> LoadReport:
+def load_saved(model: Pretrained, saved: Saved, allow_partial: bool = False) -> LoadReport:
     """Load what :func:`open_saved` has read; see :func:`load_weights`."""
     own, state = distinct(model), saved.state
     if saved.encoder_alone:

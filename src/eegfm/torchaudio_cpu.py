@@ -18,5 +18,5 @@ def import_torchaudio() -> ModuleType:
     try:
         return importlib.import_module("torchaudio")
     except OSError:
-        sys.modules["torchaudio._extension.utils"]._LIB_DIR = Path(os.devnull)
+        vars(sys.modules["torchaudio._extension.utils"])["_LIB_DIR"] = Path(os.devnull)
         return importlib.import_module("torchaudio")

@@ -231,6 +231,12 @@ def test_bci2000_gains_offsets_and_states_are_applied(tmp_path, data_uv):
     np.testing.assert_allclose(everything(millivolts), data_uv, atol=1e-9)
 
 
+def test_a_bci2000_offset_that_is_no_number_is_named(tmp_path, data_uv):
+    path = write_bci2000(tmp_path / "rec.dat", data_uv, "0.1", float("nan"), np.zeros(data_uv.shape[1]))
+    with pytest.raises(SourceError, match="SourceChOffset holds 'nan'"):
+        open_source(path)
+
+
 def test_a_bci2000_file_without_gains_is_refused(tmp_path, data_uv):
     path = write_bci2000(tmp_path / "rec.dat", data_uv, "none", 0, np.zeros(data_uv.shape[1]))
     with pytest.raises(SourceError, match="SourceChGain") as refused:

@@ -71,7 +71,9 @@ def measure(strand: Strand, n_blocks: Sequence[int], lines_hz: tuple[float, ...]
             mean.add(psd_CF)
             blocks.append(block)
         sizes = [block.samples for block in blocks[first:]]
-        offsets.append(np.average([block.middle for block in blocks[first:]], axis=0, weights=sizes))
+        offsets.append(
+            np.average([block.middle for block in blocks[first:]], axis=0, weights=np.array(sizes))
+        )
     if mean is None:
         raise ValueError("no segment to measure")
     return SourceFigures(blocks, clipped_shares(blocks), np.array(offsets), mean, lines_hz)

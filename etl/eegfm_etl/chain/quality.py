@@ -216,7 +216,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     return np.allclose(one, other, rtol=1e-4, equal_nan=True)
 
 
-def neighbours(positions_C3: np.ndarray) -> Sequence[np.ndarray]:
+def neighbours(positions_C3: np.ndarray) -> np.ndarray | Sequence[np.ndarray]:
     """List the four nearest electrodes of each; all others where a position is unknown.
 
     Parameters
@@ -233,7 +233,7 @@ def neighbours(positions_C3: np.ndarray) -> Sequence[np.ndarray]:
 
 
 @lru_cache(maxsize=64)
-def _neighbours(positions: bytes) -> Sequence[np.ndarray]:
+def _neighbours(positions: bytes) -> np.ndarray | Sequence[np.ndarray]:
     positions_C3 = np.frombuffer(positions).reshape(-1, 3)
     distance = np.linalg.norm(positions_C3[:, None] - positions_C3[None], axis=2)
     np.fill_diagonal(distance, np.inf)
@@ -252,7 +252,9 @@ def robust_sd(block_CN: np.ndarray) -> np.ndarray:
     return 1.4826 * median(np.abs(distance, out=distance))
 
 
-def neighbour_correlation(block_CN: np.ndarray, usable: np.ndarray, near: Sequence[np.ndarray]) -> np.ndarray:
+def neighbour_correlation(
+    block_CN: np.ndarray, usable: np.ndarray, near: np.ndarray | Sequence[np.ndarray]
+) -> np.ndarray:
     """Largest absolute correlation of each EEG channel with a neighbour, on a temporary robust reference.
 
     Parameters

@@ -173,9 +173,8 @@ def _verdicts(facts: Facts) -> list[list[str]]:
     named = [
         [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
     ]
-    if facts.tally.unpredicted is not None:
-        for row in np.flatnonzero(facts.tally.unpredicted > ransac.BAD_SHARE):
-            named[row].append("not predicted by its surroundings (RANSAC)")
+    for row in np.flatnonzero(facts.tally.unpredicted > ransac.BAD_SHARE).tolist():
+        named[row].append("not predicted by its surroundings (RANSAC)")
     for row, reason in quality.standing(facts.figures.blocks).items():
         named[row] = [reason]
     for row, twins in quality.twins(

@@ -83,8 +83,10 @@ class Tally:
     clipped: np.ndarray  # (C,) samples saturated by quantisation
     faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
-    signal_file: SignalFile | None = None
-    unpredicted: np.ndarray | None = None  # (C,) share of windows in which RANSAC does not predict a channel
+    signal_file: SignalFile = field(init=False)  # these two are known at the end
+    unpredicted: np.ndarray = field(
+        init=False
+    )  # (C,) share of windows in which RANSAC does not predict a channel
     fingerprint: list[int] = field(default_factory=list)
 
     @classmethod
@@ -254,7 +256,11 @@ def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> tu
 
 
 def _correlation(
-    uv_CN: np.ndarray, rows: np.ndarray, live: np.ndarray, near: Sequence[np.ndarray], rate_hz: float
+    uv_CN: np.ndarray,
+    rows: np.ndarray,
+    live: np.ndarray,
+    near: np.ndarray | Sequence[np.ndarray],
+    rate_hz: float,
 ) -> np.ndarray:
     """Correlate the comparable channels of a block with their neighbours; NaN for the others, and in short blocks."""
     correlation = np.full(len(uv_CN), np.nan)
@@ -292,7 +298,7 @@ def _write(
     found = quality.faults(judged, plan.comparable)
     samples = np.array([block.stored_CN.shape[1] for block in held])
     tally.faulty_s += (found * (samples / plan.profile.rate_hz)[:, None]).sum(axis=1)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "flat": judged.flat,
         "clipped_share": judged.clipped_share,
         "line_ratio": np.array(
@@ -301,7 +307,7 @@ def _write(
         "high_freq_ratio": judged.high_freq,
         "amplitude_uv": judged.amplitude_uv,
         "correlation": judged.correlation,
-        "good": ~found.any(axis=0),
+        "good": np.logical_not(found.any(axis=0)),
     }
     stored = [block.stored_CN for block in held]
     writer.write_blocks(stored, columns)

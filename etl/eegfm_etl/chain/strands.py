@@ -77,7 +77,7 @@ def strands_of(
     strands = []
     for rate, own, total in zip(rates, rows, totals, strict=True):
         chunk = max(1, min(round(chunk_s * rate), _CHUNK_BYTES // (8 * len(own))))
-        indices = [stored[row].source_index for row in own]
+        indices = [stored[row].source_index for row in own.tolist()]
         part = picked(source, indices, chunk, rate_hz=rate, in_memory=in_memory)
         moved = [_at_rate(one, source.rate_hz, rate, total) for one in segments]
         ratio = Resampling.between(rate, stored_rate_hz, total)

@@ -6,11 +6,10 @@ from importlib import import_module
 from pathlib import Path
 
 from eegfm_etl import companions
-from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.formats.recording import translated
 from eegfm_etl.sidecars import with_annotations
 from eegfm_etl.sniff import sniff
-from eegfm_etl.source import Ask, SourceError, SourceHeader
+from eegfm_etl.source import Ask, OpenSource, SourceError, SourceHeader
 
 # Format, as `eegfm_etl.sniff.sniff` names it, to the module whose ``open_recording(path, ask)`` reads it. Modules
 # are imported when first needed: their libraries take seconds together.
@@ -39,7 +38,7 @@ OPENERS: dict[str, str] = {
 }
 
 
-def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> SampleSource:
+def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = None) -> OpenSource:
     """Open a recording in this process; for files that nobody has checked use `ReaderProcess`.
 
     Parameters
@@ -53,7 +52,7 @@ def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = Non
 
     Returns
     -------
-    SampleSource
+    OpenSource
         With a ``header`` (`eegfm_etl.source.SourceHeader`).
 
     Raises
@@ -70,7 +69,7 @@ def open_source(path: str | Path, ask: Ask | None = None, kind: str | None = Non
             "read", f"{path.name}: a channel of triggers can be declared for FIF only, not for {kind}"
         )
     try:
-        source = import_module(OPENERS[kind]).open_recording(path, ask)
+        source: OpenSource = import_module(OPENERS[kind]).open_recording(path, ask)
     except (SourceError, MemoryError):
         raise
     except Exception as error:  # a damaged header makes any parser fail in any way

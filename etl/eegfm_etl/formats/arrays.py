@@ -4,7 +4,6 @@ Axes are named in MATLAB's order. Files of version 7.3 are HDF5, which turns the
 here, so that one layout reads both. The arrays are held in memory in their own type.
 """
 
-import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -292,5 +291,7 @@ def _texts(values: np.ndarray, count: int) -> list[str]:
 
 def _by_number(name: str) -> tuple[str, int]:
     """``x_eeg2`` before ``x_eeg10``."""
-    text, number = re.fullmatch(r"(.*?)(\d*)", name).groups()
-    return text, int(number or 0)
+    text = name
+    while text and text[-1].isdecimal():
+        text = text[:-1]
+    return text, int(name[len(text) :] or 0)

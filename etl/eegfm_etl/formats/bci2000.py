@@ -153,9 +153,7 @@ def _scaling(path: Path, header: _Header) -> tuple[np.ndarray, np.ndarray, str]:
         match = re.match(r"^([-+\d.eE]+)\s*(\D*)$", cell)
         gains.append(float(match.group(1)) if match else np.nan)
         units.append(match.group(2) if match else "")
-    offsets = [
-        float(re.match(r"^[-+\d.eE]+", cell).group()) for cell in header.parameters.get("SourceChOffset", [])
-    ]
+    offsets = [_offset(path, cell) for cell in header.parameters.get("SourceChOffset", [])]
     factors = [factor_uv(unit or "µV") for unit in units]
     if len(gains) != header.channels or not np.isfinite(gains).all() or None in factors or not all(gains):
         raise SourceError(
@@ -170,6 +168,15 @@ def _scaling(path: Path, header: _Header) -> tuple[np.ndarray, np.ndarray, str]:
     said = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     note = f"the header's gains and offsets are applied ({said} µV a unit); MNE takes the converter's units for volts"
     return np.array(offsets), to_uv, note
+
+
+def _offset(path: Path, cell: str) -> float:
+    match = re.match(r"^[-+\d.eE]+", cell)
+    if match is None:
+        raise SourceError(
+            "units", f"{path.name}: SourceChOffset holds {cell!r}, which is no number; correct the header"
+        )
+    return float(match.group())
 
 
 def _events(

@@ -25,7 +25,7 @@ def start_time(header: EdfHeader, first_s: float) -> tuple[datetime.datetime | N
     clock = re.fullmatch(r"(\d{1,2})[.:](\d{1,2})[.:](\d{1,2})", header.time)
     date = named or own
     try:
-        time = datetime.time(*(int(part) for part in clock.groups())) if clock else None
+        time = datetime.time(int(clock[1]), int(clock[2]), int(clock[3])) if clock else None
     except ValueError:
         time = None
     if time is None:

@@ -81,7 +81,7 @@ def open_struct(path: Path, struct: dict[str, Any]) -> Recording:
     return of_array(header, data, np.array([factor_uv(unit) or 1.0 for unit in units]))
 
 
-def _refuse_uneven(path: Path, trials: list, times: list, labels: list[str]) -> None:
+def _refuse_uneven(path: Path, trials: list[Any], times: list[Any], labels: list[str]) -> None:
     shapes = {np.shape(trial) for trial in trials}
     axes = {(len(time), round(float(np.ravel(time)[0]), 6)) for time in times}
     if (
@@ -97,7 +97,7 @@ def _refuse_uneven(path: Path, trials: list, times: list, labels: list[str]) -> 
 
 
 def _types(struct: dict[str, Any], labels: list[str]) -> list[str]:
-    described = {}
+    described: dict[str, str] = {}
     for part in ("grad", "elec", "hdr"):
         one = struct.get(part) or {}
         kinds = one.get("chantype")
@@ -157,7 +157,9 @@ def _starts(struct: dict[str, Any], trials: int, n: int, rate_hz: float) -> tupl
     return [i * n / rate_hz for i in range(trials)], "laid end to end"
 
 
-def _events(struct: dict[str, Any], times: list, starts_s: list[float]) -> list[tuple[float, float, str]]:
+def _events(
+    struct: dict[str, Any], times: list[Any], starts_s: list[float]
+) -> list[tuple[float, float, str]]:
     info = np.asarray(struct.get("trialinfo", []))
     if info.dtype.kind not in "iuf" or info.size == 0 or info.shape[0] != len(times):
         return []

@@ -5,9 +5,9 @@ second file is missing an average.
 """
 
 import gzip
+import io
 import struct
 from pathlib import Path
-from typing import BinaryIO
 
 import mne
 from mne.io.constants import FIFF
@@ -46,7 +46,8 @@ def open_recording(path: Path, ask: Ask) -> Recording:
             raise SourceError("read", f"{path.name} is a FIF without a recording: it holds {mne.what(path)}")
         raw = _raw(path)
         shift_s = raw.first_time if raw.annotations.orig_time is not None else 0.0
-        annotations, notes = annotations_of(raw.annotations, shift_s), []
+        annotations = annotations_of(raw.annotations, shift_s)
+        notes: list[str] = []
         if ask.triggers is None and not names_events(annotations):
             found, notes = stim_events(raw)
             annotations = sorted([*annotations, *found])
@@ -82,7 +83,7 @@ def _holds(path: Path) -> str | None:
     return None
 
 
-def _tag(file: BinaryIO) -> tuple[str, int]:
+def _tag(file: gzip.GzipFile | io.BufferedReader) -> tuple[str, int]:
     """Read one tag: which block of data it begins, if one, and where the next is."""
     head = file.read(16)
     if len(head) < 16:

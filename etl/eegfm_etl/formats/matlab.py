@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from eegfm_etl.chain.samples import SampleSource
 from eegfm_etl.formats import arrays, eeglab, fieldtrip
 from eegfm_etl.formats.of_mne import explained
-from eegfm_etl.source import ArrayLayout, Ask, SourceError
+from eegfm_etl.source import ArrayLayout, Ask, OpenSource, SourceError
 
 _EEGLAB_FIELDS = {"nbchan", "srate", "data"}
 _TRIAL, _CHANNEL, _TIME = "trial", "channel", "time"
 
 
-def open_recording(path: Path, ask: Ask) -> SampleSource:
+def open_recording(path: Path, ask: Ask) -> OpenSource:
     """Open a .mat, .npz or .npy.
 
     Raises

@@ -99,7 +99,7 @@ def _reading(
     return samples
 
 
-def _widest(reader, path: Path) -> tuple[np.ndarray, int]:
+def _widest(reader: Any, path: Path) -> tuple[np.ndarray, int]:
     """Find the stream with most channels: those of one rate and one set of records."""
     channels, streams = reader.header["signal_channels"], reader.header["signal_streams"]
     groups = [channels[channels["stream_id"] == stream_id] for stream_id in streams["id"]]
@@ -107,7 +107,7 @@ def _widest(reader, path: Path) -> tuple[np.ndarray, int]:
     return groups[best], best
 
 
-def _events(reader, start_s: float) -> list[tuple[float, float, str]]:
+def _events(reader: Any, start_s: float) -> list[tuple[float, float, str]]:
     events = []
     for index in range(reader.event_channels_count()):
         for segment in range(reader.segment_count(0)):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
@@ -112,7 +113,9 @@ def recording(
     return Recording(header, samples)
 
 
-def of_epochs(epochs: mne.BaseEpochs, path: Path, kind: str, **changes) -> tuple[SourceHeader, np.ndarray]:
+def of_epochs(
+    epochs: mne.BaseEpochs, path: Path, kind: str, **changes: Any
+) -> tuple[SourceHeader, np.ndarray]:
     """Header and samples in µV of epochs laid end to end, one segment each."""
     refuse_without_eeg(epochs.info, path)
     data = epochs.get_data(copy=False)

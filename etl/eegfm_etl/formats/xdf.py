@@ -64,7 +64,9 @@ def open_recording(path: Path, ask: Ask) -> Recording:
     return of_array(header, data, np.array([1.0 if factor is None else factor for factor in factors]))
 
 
-def _eeg_stream(path: Path, streams: list[dict], entry: str | None, notes: list[str]) -> dict:
+def _eeg_stream(
+    path: Path, streams: list[dict[str, Any]], entry: str | None, notes: list[str]
+) -> dict[str, Any]:
     sampled = [
         one
         for one in streams
@@ -98,7 +100,9 @@ def _eeg_stream(path: Path, streams: list[dict], entry: str | None, notes: list[
     return best
 
 
-def _clock(stream: dict, times: np.ndarray, notes: list[str]) -> tuple[float, list[tuple[float, int, int]]]:
+def _clock(
+    stream: dict[str, Any], times: np.ndarray, notes: list[str]
+) -> tuple[float, list[tuple[float, int, int]]]:
     """Rate and segments from the time stamps: a jump in them is a gap, the rest tells the rate."""
     nominal = _rate(stream)
     n = len(times)
@@ -124,7 +128,7 @@ def _clock(stream: dict, times: np.ndarray, notes: list[str]) -> tuple[float, li
 
 
 def _channels(
-    stream: dict, count: int, notes: list[str]
+    stream: dict[str, Any], count: int, notes: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str | None, ...]]:
     described = _first((_first(stream["info"].get("desc"), {}) or {}).get("channels"), {}) or {}
     listed = described.get("channel") or []
@@ -144,7 +148,7 @@ def _channels(
 
 
 def _events(
-    markers: list[dict], times: np.ndarray, segments: list[tuple[float, int, int]]
+    markers: list[dict[str, Any]], times: np.ndarray, segments: list[tuple[float, int, int]]
 ) -> list[tuple[float, float, str]]:
     """Markers at their place in the recording: the segment that runs, or the start of the next."""
     if len(times) == 0:
@@ -179,7 +183,7 @@ def _cut_off(path: Path) -> list[str]:
     return []
 
 
-def _recorded(stream: dict) -> tuple[tuple[str, str], ...]:
+def _recorded(stream: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     described = _first(stream["info"].get("desc"), {}) or {}
     made = _first(described.get("acquisition"), {}) or {}
     words = [str(_first(made.get(key), "") or "") for key in ("manufacturer", "model")]
@@ -190,7 +194,7 @@ def _recorded(stream: dict) -> tuple[tuple[str, str], ...]:
     return tuple(found + ([("reference", str(label))] if label else []))
 
 
-def _personal(streams: list[dict]) -> tuple[str, ...]:
+def _personal(streams: list[dict[str, Any]]) -> tuple[str, ...]:
     found = []
     for stream in streams:
         subject = _first((_first(stream["info"].get("desc"), {}) or {}).get("subject"), None)
@@ -199,14 +203,14 @@ def _personal(streams: list[dict]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _rate(stream: dict) -> float:
+def _rate(stream: dict[str, Any]) -> float:
     try:
         return float(_text(stream, "nominal_srate") or 0)
     except ValueError:
         return 0.0
 
 
-def _text(stream: dict, key: str) -> str:
+def _text(stream: dict[str, Any], key: str) -> str:
     return str(_first(stream["info"].get(key), "") or "")
 
 

@@ -48,7 +48,9 @@ _METHODOLOGY = (
 
 def plan(root: Path) -> list[Job]:
     """Every session, from its GDF where there is one, else from its MATLAB file."""
-    gdf, mat, true_labels = {}, {}, {}
+    gdf: dict[tuple[str, str], str] = {}
+    mat: dict[tuple[str, str], str] = {}
+    true_labels: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
     files = files_below(root, _FILE)
     published = graz.true_labels(root, [rel for rel, match in files if match["kind"].lower() == "mat"])
     for rel, match in files:
@@ -72,7 +74,7 @@ def _job(
     root: Path, rel: str, person: str, session: str, true_labels: tuple[str, tuple[str, ...]] | None
 ) -> Job:
     is_gdf = rel.lower().endswith(".gdf")
-    unknown_cues = is_gdf and session == "E" and true_labels is not None
+    for_cues = true_labels if is_gdf and session == "E" else None
     layout = ArrayLayout(
         variable="data.X",
         axes="time channel",
@@ -92,14 +94,14 @@ def _job(
         session=session,
         task="imagery",
         labels=LABELS,
-        in_order=graz.in_order(true_labels[1]) if unknown_cues else {},
+        in_order=graz.in_order(for_cues[1]) if for_cues else {},
         names=MONTAGE,
         methodology=_METHODOLOGY,
         line_freq_hz=50.0,
         hardware_band=(0.5, 100.0),
         official_split=_SPLITS[session],
         ask=Ask() if is_gdf else Ask(layout=layout),
-        parts=(true_labels[0],) if unknown_cues else (),
+        parts=(for_cues[0],) if for_cues else (),
     )
 
 

@@ -45,7 +45,13 @@ def plan(root: Path) -> list[Job]:
     ]
 
 
-def _job(root: Path, rel: str, person: str, session: str, labels: dict) -> Job:
+def _job(
+    root: Path,
+    rel: str,
+    person: str,
+    session: str,
+    labels: dict[tuple[str, str], tuple[str, tuple[str, ...]]],
+) -> Job:
     published = labels.get((person, session)) if session.endswith("E") else None
     feedback = "without feedback" if session in ("01T", "02T") else "with feedback"
     return Job(

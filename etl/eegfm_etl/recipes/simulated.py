@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from eegfm_etl.recipe import Job, Person, Recipe, files_below
 from eegfm_lake.errors import EegfmError
@@ -24,7 +25,7 @@ _LABELS = {
     "C": {"276": _REST, "769": _LEFT, "770": _RIGHT},
 }
 # Laboratory B's own sidecar names its reference and mains; A and C write neither into their files.
-_DECLARED = {
+_DECLARED: dict[str, dict[str, Any]] = {
     "A": {"EEGReference": "TP9+TP10", "PowerLineFrequency": 60.0},
     "C": {"EEGReference": "TP9", "PowerLineFrequency": 50.0},
 }
@@ -64,7 +65,7 @@ def _job(root: Path, rel: str, person: str, lab: str) -> Job:
     )
 
 
-def _sidecar(header: Path) -> dict:
+def _sidecar(header: Path) -> dict[str, Any]:
     path = header.with_suffix(".json")
     if not path.exists():
         raise EegfmError(

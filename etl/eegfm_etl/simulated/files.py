@@ -2,7 +2,9 @@
 
 import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import edfio
 import numpy as np
@@ -184,10 +186,10 @@ def _write_eeglab(folder: Path, laboratory: Laboratory, person: Person, recordin
     return path
 
 
-def _write_json(path: Path, content: dict) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_tsv(path: Path, header: list[str], rows: list[list]) -> None:
+def _write_tsv(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
     lines = ["\t".join(map(str, row)) for row in [header, *rows]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

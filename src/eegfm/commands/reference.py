@@ -1,5 +1,7 @@
 """Write docs/cli.md from the parser itself: ``python -m eegfm.commands.reference > docs/cli.md``."""
 
+import argparse
+
 from eegfm.cli import build_parser
 from eegfm.commands import STAGES
 
@@ -19,7 +21,9 @@ documented Python function.
 
 def reference() -> str:
     """Markdown of every verb's help, in the order of the line."""
-    verbs = next(action for action in build_parser()._actions if action.dest == "verb")
+    verbs = next(
+        action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
     parts = [_HEAD]
     for stage, members in STAGES.items():
         parts.append(f"## {stage.capitalize()}\n")

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,15 +57,22 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Copy the tensors to a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(
-            self,
-            **{
-                name: value.to(device, non_blocking=True)
-                for name, value in tensors.items()
-                if isinstance(value, torch.Tensor)
-            },
-        )
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in values.items()
+            if isinstance(value, torch.Tensor)
+        }
+        return replace(self, **moved)
+
+    @property
+    def hidden(self) -> torch.Tensor:
+        """`patch_mask_BCP` of a batch whose patches were hidden."""
+        if self.patch_mask_BCP is None:
+            raise ValueError(
+                "found a batch without hidden patches, expected one that Objective.hide has prepared"
+            )
+        return self.patch_mask_BCP
 
 
 class Loader:
@@ -146,7 +154,7 @@ class Loader:
         """Go through the steps from ``start`` to ``stop``, reading ahead, and count the time waited."""
         if not self._workers:
             for step in range(start, stop):
-                yield self._timed(lambda step=step: self.read(step))
+                yield self._timed(partial(self.read, step))
             return
         with ThreadPoolExecutor(self._workers, thread_name_prefix="loader") as pool:
             ahead: deque[Future[Batch]] = deque()

@@ -69,7 +69,9 @@ def vocabulary(
 def numbers(recordings: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -> np.ndarray:
     """Return the number of each recording's value of each covariate, 0 where it is unknown: int64 (R, K)."""
     check_covariates(name for name, _ in vocabulary)
-    places = [(name, {value: place for place, value in enumerate(values, 1)}) for name, values in vocabulary]
+    places: list[tuple[str, dict[str | None, int]]] = [
+        (name, {value: place for place, value in enumerate(values, 1)}) for name, values in vocabulary
+    ]
     rows = [[place.get(known.get(name), 0) for name, place in places] for known in recordings]
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(places))
 

@@ -17,6 +17,8 @@ from eegfm.decode.covariances import band_covariances, inverse_root, running_mea
 from eegfm.decode.trials import UNKNOWN, PersonTrials, Trials
 from eegfm_lake.errors import EegfmError
 
+Band = tuple[float | None, float | None]
+
 USES = ("none", "past", "calibration", "all")
 """What a decoder took from the test person, from nothing to everything."""
 
@@ -68,18 +70,17 @@ class Alignment:
         See `eegfm.decode.covariances.inverse_root`; 0 relies on the subspace alone.
     """
 
-    def __init__(
-        self, band_hz: tuple[float | None, float | None] = (8.0, 30.0), shrinkage: float = 0.0
-    ) -> None:
-        self.band_hz = tuple(band_hz)
+    def __init__(self, band_hz: Band = (8.0, 30.0), shrinkage: float = 0.0) -> None:
+        low_hz, high_hz = band_hz
+        self.band_hz: Band = (low_hz, high_hz)
         self.shrinkage = shrinkage
         self.target: Target = None
         self.rate_hz = 0.0
         self.scale = 1.0
         self.names: tuple[str, ...] = ()
-        self.means: dict[tuple, np.ndarray] = {}
+        self.means: dict[Band, np.ndarray] = {}
 
-    def fit(self, train: Trials, bands_hz: Sequence[tuple] = ()) -> "Alignment":
+    def fit(self, train: Trials, bands_hz: Sequence[Band] = ()) -> "Alignment":
         """Learn the training people's amplitude, and their mean covariance for whoever brings no data.
 
         Parameters
@@ -91,7 +92,7 @@ class Alignment:
         self.rate_hz = train.rate_hz
         self.names = train.common_channels()
         alike = train.pick(self.names).people
-        for band_hz in {self.band_hz, *map(tuple, bands_hz)}:
+        for band_hz in {self.band_hz, *((low_hz, high_hz) for low_hz, high_hz in bands_hz)}:
             means = [band_covariances(person, self.rate_hz, band_hz).mean(0) for person in alike]
             self.means[band_hz] = np.mean(means, axis=0)
         return self
@@ -115,7 +116,7 @@ class Alignment:
         return self
 
     def operators(
-        self, person: PersonTrials, band_hz: tuple | None = None, training: bool = False
+        self, person: PersonTrials, band_hz: Band | None = None, training: bool = False
     ) -> np.ndarray:
         """Return the operators of a person: (C, C), or one a window (N, C, C) for the past.
 
@@ -133,14 +134,15 @@ class Alignment:
         EegfmError
             ``adapt`` was given windows, but none of this person.
         """
-        band_hz = tuple(band_hz or self.band_hz)
+        low_hz, high_hz = band_hz or self.band_hz
+        band_hz = (low_hz, high_hz)
         use = self.use_of(person, training)
         if use == "own":
             return self._own(person, band_hz)
         if use == "past":
             key = ("past", self.rate_hz, band_hz, self.shrinkage)
             return person.remember(key, lambda: self._running(person, band_hz))
-        if self.target is None:
+        if not isinstance(self.target, Trials):
             return self._generic(person, band_hz)
         given = next((p for p in self.target.people if p.person == person.person), None)
         if given is None or not len(given):
@@ -155,16 +157,16 @@ class Alignment:
             return "own"
         return "past" if isinstance(self.target, Past) else None
 
-    def _own(self, person: PersonTrials, band_hz: tuple) -> np.ndarray:
+    def _own(self, person: PersonTrials, band_hz: Band) -> np.ndarray:
         def compute() -> np.ndarray:
             return inverse_root(band_covariances(person, self.rate_hz, band_hz).mean(0), self.shrinkage)
 
         return person.remember(("own", self.rate_hz, band_hz, self.shrinkage), compute)
 
-    def _running(self, person: PersonTrials, band_hz: tuple) -> np.ndarray:
+    def _running(self, person: PersonTrials, band_hz: Band) -> np.ndarray:
         return inverse_root(running_mean(band_covariances(person, self.rate_hz, band_hz)), self.shrinkage)
 
-    def _generic(self, person: PersonTrials, band_hz: tuple) -> np.ndarray:
+    def _generic(self, person: PersonTrials, band_hz: Band) -> np.ndarray:
         if person.names != self.names:
             raise EegfmError(
                 f"{person.person}: its montage is not the training people's, so it needs windows of its own "

@@ -53,8 +53,8 @@ def finetune(config: FinetuneConfig) -> Path:
     lock = find_lock(config.lock, config.lake or os.environ.get("EEGFM_LAKE") or "data/lake")
     verify(lock)
     folds = make_folds(lock, config.protocol)
-    checkpoints = {model.model.checkpoint for model in config.models if model.name == "csbrain"} - {None}
-    for checkpoint in sorted(checkpoints):
+    checkpoints = {model.model.checkpoint for model in config.models if model.name == "csbrain"}
+    for checkpoint in sorted(one for one in checkpoints if one is not None):
         refuse_seen_people(checkpoint, folds, lock)
     comparison = Comparison(config, lock.path, " ".join(sys.argv))
     record = RunRecord(config.run_dir, _facts(config, lock, folds), dump_config(config))

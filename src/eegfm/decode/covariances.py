@@ -26,8 +26,9 @@ def band_covariances(
 
     The band-pass is a zero-phase Butterworth filter over the window alone. Computed once a person and band.
     """
-    key = ("covariance", rate_hz, tuple(band_hz))
-    return person.remember(key, lambda: _covariances(person.x_NCT, rate_hz, tuple(band_hz)))
+    low_hz, high_hz = band_hz
+    key = ("covariance", rate_hz, (low_hz, high_hz))
+    return person.remember(key, lambda: _covariances(person.x_NCT, rate_hz, (low_hz, high_hz)))
 
 
 def running_mean(covariances_NCC: np.ndarray) -> np.ndarray:

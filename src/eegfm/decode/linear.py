@@ -74,7 +74,7 @@ class CovarianceDecoder:
         self.alignment = alignment
         self.target: Target = None
         self.names: tuple[str, ...] = ()
-        self.readout: LinearReadout | None = None
+        self.readout: LinearReadout  # made by `fit`
         self.matrices: list[np.ndarray] = []
         """One a band: CSP filters (C, F), or the tangent space's whitening and reduction (C, R)."""
 
@@ -93,7 +93,7 @@ class CovarianceDecoder:
         cs = self.spec.cs if valid is not None and len(valid) else self.spec.cs[:1]
         fitted = [fit_logistic(features_NF, labels_N, n_classes, c) for c in cs]
         best = 0
-        if len(fitted) > 1:
+        if valid is not None and len(fitted) > 1:
             self.adapt(target)
             asked_NF = self._features(valid.pick(self.names))
             best = int(np.argmin([log_loss(valid.labels_N, readout(asked_NF)) for readout in fitted]))
@@ -177,7 +177,7 @@ class CovarianceDecoder:
 
         # Logarithms of re-centred covariances depend on the person alone, so folds share them.
         use = None if self.alignment is None else self.alignment.use_of(person, training)
-        if self.spec.kind != "tangent" or not self.spec.recentre or use is None:
+        if self.spec.kind != "tangent" or not self.spec.recentre or self.alignment is None or use is None:
             return compute()
         shrinkages = (self.alignment.shrinkage, self.spec.shrinkage)
         return person.remember(("log", use, self.rate_hz, band, shrinkages, matrix_CR.tobytes()), compute)

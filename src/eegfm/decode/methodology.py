@@ -20,7 +20,7 @@ class MethodologyDecoder:
 
     def __init__(self) -> None:
         self.columns: list[list[Any]] = []
-        self.readout: LinearReadout | None = None
+        self.readout: LinearReadout  # made by `fit`
         self.target: Target = None
 
     def fit(self, train: Trials, valid: Trials | None = None, target: Target = None) -> "MethodologyDecoder":

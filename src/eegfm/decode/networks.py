@@ -106,7 +106,7 @@ class NetworkDecoder:
         self.target: Target = None
         self.names: tuple[str, ...] | None = None
         self.scale_uv = UNIT_UV
-        self.network: nn.Module | None = None
+        self.network: nn.Module  # made by `fit`
 
     @property
     def any_montage(self) -> bool:
@@ -215,7 +215,8 @@ class NetworkDecoder:
         if self.alignment is not None:
             x_NCT = self.alignment.signals(person, training)
         if self.spec.band_hz is not None:
-            x_NCT = band_pass(x_NCT, self.rate_hz, tuple(self.spec.band_hz)).astype(np.float32)
+            low_hz, high_hz = self.spec.band_hz
+            x_NCT = band_pass(x_NCT, self.rate_hz, (low_hz, high_hz)).astype(np.float32)
         if self.spec.rate_hz is not None and self.spec.rate_hz < self.rate_hz:
             x_NCT = _slower(x_NCT, self.rate_hz, self.spec.rate_hz)
         return np.ascontiguousarray(x_NCT, np.float32)

@@ -116,7 +116,7 @@ def predict_windows(
     needed = getattr(decoders[0], "names", None)
     report = match_channels(person, needed or inputs["common_channels"], any_montage=needed is None)
     missing = [name for name in needed or () if name not in person.names]
-    if missing:
+    if needed is not None and missing:
         raise EegfmError(
             f"{source} lacks {len(missing)} of the {len(needed)} channels that {title} was fitted on "
             f"({', '.join(missing[:8])}{' …' if len(missing) > 8 else ''}); choose a model that takes any "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -126,9 +127,9 @@ def check_disjoint(fold: Fold, lock: Lock) -> None:
             )
 
 
-def _people_table(lock: Lock) -> dict[str, dict[str, set]]:
+def _people_table(lock: Lock) -> dict[str, dict[str, set[Any]]]:
     persons = lock.recordings["person"].to_pylist()
-    table: dict[str, dict[str, set]] = {}
+    table: dict[str, dict[str, set[Any]]] = {}
     columns = (lock.windows[name].to_pylist() for name in ("recording", "split", "fold"))
     for recording, split, fold in zip(*columns, strict=True):
         found = table.setdefault(persons[recording], {"split": set(), "fold": set()})
@@ -137,7 +138,7 @@ def _people_table(lock: Lock) -> dict[str, dict[str, set]]:
     return table
 
 
-def _fixed(table: Mapping[str, dict[str, set]], people: list[str], name: str) -> Fold:
+def _fixed(table: Mapping[str, dict[str, set[Any]]], people: list[str], name: str) -> Fold:
     sides: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for person in people:
         splits = table[person]["split"]
@@ -166,7 +167,7 @@ def _leave_one_out(people: list[str]) -> list[Fold]:
 
 
 def _fold_numbers(
-    table: Mapping[str, dict[str, set]], people: list[str], folds: int | None, name: str
+    table: Mapping[str, dict[str, set[Any]]], people: list[str], folds: int | None, name: str
 ) -> dict[str, int]:
     given = {person: table[person]["fold"] for person in people}
     if folds is None and all(None not in found for found in given.values()):

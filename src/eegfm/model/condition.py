@@ -24,6 +24,9 @@ class Condition(nn.Module):
         that are read as unknown while training, each drawn by itself.
     """
 
+    size_K: Tensor
+    first_K: Tensor
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         sizes = [1 + len(values) for _, values in config.condition]

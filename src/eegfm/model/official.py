@@ -32,6 +32,8 @@ class OfficialEncoder(nn.Module):
         See :class:`OfficialConfig`.
     """
 
+    order_C: Tensor
+
     def __init__(self, config: OfficialConfig) -> None:
         super().__init__()
         self.config = config

@@ -5,6 +5,8 @@ places of a filter in a patch, W patches a window, N windows of patches, L lengt
 """
 
 import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,16 @@ from eegfm.model.official_config import FILTERS, FRAME, STEP, OfficialConfig
 from eegfm.model.official_tables import LOBES
 
 SPATIAL_KERNELS = (1, 3, 5)
+
+if TYPE_CHECKING:
+
+    class _Convolutions(nn.ModuleList):
+        """A list that holds nothing else."""
+
+        def __iter__(self) -> Iterator[nn.Conv2d]: ...
+
+else:
+    _Convolutions = nn.ModuleList
 
 
 class PatchEmbedding(nn.Module):
@@ -55,7 +67,7 @@ class TemporalTokenizer(nn.Module):
 
     def __init__(self, config: OfficialConfig) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(
+        self.convs = _Convolutions(
             nn.Conv2d(config.d_model, width, (kernel, 1), padding=(kernel // 2, 0))
             for kernel, width in zip(config.kernels, config.widths(config.kernels), strict=True)
         )
@@ -93,6 +105,10 @@ class SpatialTokenizer(nn.Module):
 
 class RegionBlock(nn.Sequential):
     """The convolutions of one region, side by side; a sequence in name only."""
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[nn.Conv2d]: ...
 
     def __init__(self, config: OfficialConfig) -> None:
         widths = zip(SPATIAL_KERNELS, config.widths(SPATIAL_KERNELS), strict=True)

@@ -126,6 +126,9 @@ class SpectralPower(nn.Module):
     every bin; the 1 keeps the deep minima, which a short patch's spectrum has by chance, from ruling the mean.
     """
 
+    basis_SG: Tensor
+    scale_F: Tensor
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         basis_SF, frequencies_F = fourier_basis(config.patch_samples, config.rate_hz, config.spectrum_hz)

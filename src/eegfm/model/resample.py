@@ -23,6 +23,8 @@ class Resample(nn.Module):
         million away.
     """
 
+    kernels: Tensor
+
     def __init__(self, from_hz: float, to_hz: float) -> None:
         super().__init__()
         ratio = Fraction(to_hz / from_hz).limit_denominator(LONGEST_RATIO)

@@ -70,6 +70,8 @@ class SpatialTokenizer(nn.Module):
     there over an electrode's index). Each scale has several such kernels, one for each group of its features.
     """
 
+    tap_GN: Tensor
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model)

@@ -69,7 +69,7 @@ def save_reconstructions(config: PretrainConfig, setup: Setup, fabric: Fabric, m
         config.run_dir / "reconstructions.npz",
         true_uv=(batch.x_BCT * unit_uv_B11).cpu().numpy(),
         predicted_uv=(predicted_BCT * unit_uv_B11).cpu().numpy(),
-        hidden=batch.patch_mask_BCP.cpu().numpy(),
+        hidden=batch.hidden.cpu().numpy(),
         names=np.array(windows[0].names),
         positions=windows[0].positions_C3,
         windows=batch.window_B.cpu().numpy(),
@@ -87,7 +87,7 @@ def fill_hidden(predicted_BCPS: Tensor, batch: Batch, encoder: EncoderConfig) ->
     Tensor (B, C, T)
         In the model's unit; the mean where hidden patches overlap, the truth where none lies.
     """
-    hidden_BCP1 = batch.patch_mask_BCP[..., None].float()
+    hidden_BCP1 = batch.hidden[..., None].float()
     total_BCT, count_BCT = torch.zeros_like(batch.x_BCT), torch.zeros_like(batch.x_BCT)
     for patch in range(predicted_BCPS.shape[2]):
         start = patch * encoder.stride_samples

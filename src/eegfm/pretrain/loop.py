@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 
 from eegfm.config import PretrainConfig, dump_config
-from eegfm.data import Batch
+from eegfm.data import Batch, Loader
 from eegfm.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from eegfm.pretrain.keep import save_model, save_reconstructions
 from eegfm.pretrain.objective import Statistics
@@ -59,7 +59,7 @@ def pretrain(config: PretrainConfig) -> Path:
         return config.run_dir
     keep_freed_memory()
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
-    setup = prepare(config, lock, state and Statistics(**state["statistics"]))
+    setup = prepare(config, lock, Statistics(**state["statistics"]) if state else None)
     if state:
         drop_log_after(config.run_dir, state["step"])
     record = RunRecord(config.run_dir, _facts(config, setup, fabric), dump_config(config))
@@ -102,7 +102,7 @@ def fit(
                 record.log(**at, split="train", loss=loss, lr=lr, gradient_norm=norm, **rates)
             with speed.aside():
                 if setup.valid and (last or step % config.validation.every_steps == 0):
-                    record.log(**at, split="valid", **validate(setup, fabric, model))
+                    record.log(**at, split="valid", **validate(setup, setup.valid, fabric, model))
                 overdue = time.monotonic() - saved_at > 60 * config.checkpoint_min
                 if last or stop or overdue or step % config.checkpoint_steps == 0:
                     save_checkpoint(config.run_dir, _state(config, setup, model, optimiser, step, windows))
@@ -137,15 +137,15 @@ def train_step(
     norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
     optimiser.step()
     optimiser.zero_grad()
-    return loss.item(), float(norm)
+    return loss.item(), float("nan") if norm is None else float(norm)
 
 
 @torch.no_grad()
-def validate(setup: Setup, fabric: Fabric, model: Any) -> dict[str, Any]:
+def validate(setup: Setup, valid: Loader, fabric: Fabric, model: Any) -> dict[str, Any]:
     """Return the loss over the validation windows, and how it divides over frequency bands."""
     model.eval()
     losses, bands, sizes = [], [], []
-    for batch in setup.valid.batches(0, setup.valid.steps_per_epoch):
+    for batch in valid.batches(0, valid.steps_per_epoch):
         batch = batch.to(fabric.device)
         predicted, truth = model(batch), setup.model.encoder.patches(batch.x_BCT)
         losses.append(setup.objective.loss(predicted, truth, batch).item())

@@ -121,13 +121,13 @@ class Objective:
             loss_M = _mean(power_MK * self._weight_K, judged_MK)
         else:
             loss_M = (power_MK * judged_MK).mean(dim=1)
-        hidden_BCP = batch.patch_mask_BCP
+        hidden_BCP = batch.hidden
         weight_M = batch.weight_B[:, None, None].expand_as(hidden_BCP)[hidden_BCP]
         return (loss_M * weight_M).sum() / weight_M.sum().clamp(min=1e-12)
 
     def copying_loss(self, predicted_BCPS: Tensor, truth_BCPS: Tensor, batch: Batch) -> Tensor:
         """Return what visible patches add to the loss that is trained, their small weight included."""
-        visible_BCP = ~batch.patch_mask_BCP & batch.channel_mask_BC[:, :, None]
+        visible_BCP = ~batch.hidden & batch.channel_mask_BC[:, :, None]
         visible = replace(batch, patch_mask_BCP=visible_BCP)
         return self.config.visible * self.loss(predicted_BCPS, truth_BCPS, visible)
 
@@ -144,7 +144,7 @@ class Objective:
 
     def _power(self, predicted_BCPS: Tensor, truth_BCPS: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the error's squared coefficients of every hidden patch, and which of them are judged."""
-        hidden_BCP = batch.patch_mask_BCP
+        hidden_BCP = batch.hidden
         scale_M = channel_scale(batch.x_BCT)[:, :, None].expand_as(hidden_BCP)[hidden_BCP]
         high_M = batch.band_high_hz_BC[:, :, None].expand_as(hidden_BCP)[hidden_BCP].clamp(max=self._high_hz)
         error_MS = (predicted_BCPS.float()[hidden_BCP] - truth_BCPS[hidden_BCP]) / scale_M[:, None]

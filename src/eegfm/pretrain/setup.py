@@ -110,7 +110,11 @@ def prepare(config: PretrainConfig, lock: Lock, statistics: Statistics | None = 
     of_training = of_lock(lock, people.train_N)
     encoder = build_encoder(config.model, longest_s(reader, people.train_N), of_training)
     condition_RK = numbers(of_lock(lock), encoder.config.condition) if encoder.config.condition else None
-    loading = {"batch": config.loader.batch, "seed": config.seed, "workers": config.loader.workers}
+    loading: dict[str, Any] = {
+        "batch": config.loader.batch,
+        "seed": config.seed,
+        "workers": config.loader.workers,
+    }
     if statistics is None:
         sample = Loader(reader, spread(people.train_N, STATISTICS_WINDOWS), shuffle=False, **loading)
         statistics = estimate(sample.batches(0, sample.steps_per_epoch), encoder.config)

@@ -31,7 +31,7 @@ def quality_figure(
         Per recording: power at the mains frequency over that beside it, as it came.
     """
     figure = Figure(figsize=(10.2, 5.6))
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12)
+    figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.12)
     shares = np.linspace(0, 1, 21)
     panels = figure.subplots(2, 2)
     _histogram(panels[0, 0], good_share, shares, "Good blocks", "share of a recording's blocks of 10 s")
@@ -103,7 +103,7 @@ def effort_figure(steps: Mapping[str, float]) -> Figure:
 
 
 def _histogram(axes: Axes, values: np.ndarray, edges: np.ndarray, title: str, label: str) -> None:
-    axes.hist(values[np.isfinite(values)], bins=edges, color=SERIES[0], rwidth=0.9)
+    axes.hist(values[np.isfinite(values)], bins=edges.tolist(), color=SERIES[0], rwidth=0.9)
     axes.set(title=title, xlabel=label, xlim=(edges[0], edges[-1]))
 
 
@@ -111,6 +111,6 @@ def _log_histogram(axes: Axes, values: np.ndarray, title: str, label: str) -> No
     found = values[np.isfinite(values) & (values > 0)]
     low, high = (found.min(), found.max()) if found.size else (1.0, 10.0)
     low, high = min(low, high / 2), max(high, 2 * low)
-    axes.hist(found, bins=np.geomspace(low, high, 41), color=SERIES[0], rwidth=0.9)
+    axes.hist(found, bins=np.geomspace(low, high, 41).tolist(), color=SERIES[0], rwidth=0.9)
     axes.set(title=title, xlabel=label, xscale="log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

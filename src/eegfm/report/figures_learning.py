@@ -129,7 +129,9 @@ def draw_instant(truth: Axes, guess: Axes, arrays: dict[str, np.ndarray], window
         bar.outline.set_visible(False)
         bar.set_label("µV", rotation=0)
     places = project(arrays["positions"])[hidden_C]
-    guess.scatter(*places.T, s=26, facecolors="none", edgecolors=ON_MAP, linewidths=0.9, zorder=5)
+    guess.scatter(
+        places[:, 0], places[:, 1], s=26, facecolors="none", edgecolors=ON_MAP, linewidths=0.9, zorder=5
+    )
     guess.text(
         0.5,
         -0.04,

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from eegfm.report.models import Row, Table, binomial_bound
 from eegfm.report.style import SERIES, bare, ground, ink, muted, rule
@@ -127,9 +128,7 @@ def _lowest(rows: Sequence[Row]) -> float:
     return min(person.balanced_accuracy for row in rows for person in row.people)
 
 
-def _cell(x: int, y: int, colour: str, share: float) -> object:
-    from matplotlib.patches import Rectangle
-
+def _cell(x: int, y: int, colour: str, share: float) -> Rectangle:
     return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, color=colour, alpha=0.06 + 0.7 * share, linewidth=0)
 
 

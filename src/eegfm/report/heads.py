@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Polygon
 
 from eegfm.report.projection import project
@@ -62,7 +63,8 @@ def draw_montage(
     colours = [LOBE_COLOURS[lobe_of(region)] for region in regions]
     size = 62 if len(names) <= 40 else 30
     axes.scatter(
-        *places_C2[known_C].T,
+        places_C2[known_C, 0],
+        places_C2[known_C, 1],
         s=size,
         c=[c for c, known in zip(colours, known_C, strict=True) if known],
         edgecolors=ground(),
@@ -84,7 +86,7 @@ def draw_montage(
             )
 
 
-def draw_scalp_map(axes: Axes, values_C: np.ndarray, positions_C3: np.ndarray, limit: float) -> object:
+def draw_scalp_map(axes: Axes, values_C: np.ndarray, positions_C3: np.ndarray, limit: float) -> AxesImage:
     """Interpolate values over the scalp with MNE; returns the image for a colour bar.
 
     Parameters
@@ -120,7 +122,7 @@ def draw_scalp_map(axes: Axes, values_C: np.ndarray, positions_C3: np.ndarray, l
     scalp.set_facecolor("none")
     for layer in (image, *axes.collections):  # MNE draws a square here: its own outlines were left out
         layer.set_clip_path(scalp)
-    axes.scatter(*places_C2[known_C].T, s=3, color=ON_MAP, zorder=4)
+    axes.scatter(places_C2[known_C, 0], places_C2[known_C, 1], s=3, color=ON_MAP, zorder=4)
     return image
 
 

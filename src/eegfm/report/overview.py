@@ -43,9 +43,9 @@ def draw_overview(run: Run, out: Path) -> None:
         figure.suptitle(
             f"eegfm: from raw recordings to people never seen{simulated}", x=0.015, ha="left", fontsize=13
         )
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1.08, 1], hspace=0.05)
-        heads, traces = upper.subfigures(1, 2, width_ratios=[1, 1.15], wspace=0.03)
-        dots, table = lower.subfigures(1, 2, width_ratios=[1.25, 1], wspace=0.03)
+        (upper,), (lower,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.08, 1], hspace=0.05)
+        ((heads, traces),) = upper.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.15], wspace=0.03)
+        ((dots, table),) = lower.subfigures(1, 2, squeeze=False, width_ratios=[1.25, 1], wspace=0.03)
         _draw_heads(heads, run)
         _draw_traces(traces, run)
         fullest = max(found, key=lambda each: len(each.rows))

@@ -135,7 +135,8 @@ def region_colour(region: str) -> str:
         return LOBE_COLOURS[UNKNOWN]
     lobe, side = region.split("_")
     towards, share = {"left": (1.0, 0.31), "midline": (0.0, 0.5), "right": (0.0, 0.1)}[side]
-    return to_hex([(1 - share) * part + share * towards for part in to_rgb(LOBE_COLOURS[lobe])])
+    red, green, blue = ((1 - share) * part + share * towards for part in to_rgb(LOBE_COLOURS[lobe]))
+    return to_hex((red, green, blue))
 
 
 def _draw_cap(axes: Axes, cap: Cap) -> None:
@@ -148,8 +149,10 @@ def _draw_cap(axes: Axes, cap: Cap) -> None:
     draw_head(axes, reach=REACH)
     colours = [region_colour(REGIONS[code]) for code in codes_C]
     axes.add_collection(_neighbour_lines(cap, places_C2, colours))
-    size, font = next(sizes for most, *sizes in _SIZES if len(cap.names) <= most)
-    axes.scatter(*places_C2.T, s=size, c=colours, edgecolors=ground(), linewidths=0.5, zorder=3)
+    size, font = next((size, font) for most, size, font in _SIZES if len(cap.names) <= most)
+    axes.scatter(
+        places_C2[:, 0], places_C2[:, 1], s=size, c=colours, edgecolors=ground(), linewidths=0.5, zorder=3
+    )
     if font is not None:
         for name, place_2, code in zip(cap.names, places_C2, codes_C, strict=True):
             _write_name(axes, name, place_2, REGIONS[code], size, font)
@@ -169,7 +172,9 @@ def _write_name(axes: Axes, name: str, place_2: np.ndarray, region: str, size: f
         else:
             style |= {"xytext": (0, -beside), "va": "top"}
         style |= {"path_effects": [withStroke(linewidth=2.5, foreground=ground())]}
-    axes.annotate(name, place_2, textcoords="offset points", fontsize=font, zorder=4, **style)
+    axes.annotate(
+        name, (place_2[0], place_2[1]), textcoords="offset points", fontsize=font, zorder=4, **style
+    )
 
 
 def _drawn_in(places_C2: np.ndarray) -> np.ndarray:

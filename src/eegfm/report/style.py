@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 SERIES = ("#2f7ed8", "#e07b24", "#1fa187", "#c2459b", "#8a6fd1", "#b8901f", "#6b7785")
 """Colours that tell themselves apart, for the colour-blind too, on white and on black."""
@@ -98,7 +103,7 @@ def bare(axes: mpl.axes.Axes, keep: str = "") -> None:
         spine.set_visible(side in keep.split())
 
 
-def _parameters(ink: str, muted: str, rule: str, ground: str) -> dict[str, object]:
+def _parameters(ink: str, muted: str, rule: str, ground: str) -> "dict[RcKeyType, Any]":
     return {
         "svg.fonttype": "none",
         "svg.hashsalt": "eegfm",
@@ -140,6 +145,6 @@ def _parameters(ink: str, muted: str, rule: str, ground: str) -> dict[str, objec
         "legend.fontsize": 9,
         "lines.linewidth": 1.6,
         "lines.solid_capstyle": "round",
-        "axes.prop_cycle": mpl.cycler(color=list(SERIES)),
+        "axes.prop_cycle": cycler(color=list(SERIES)),
         "figure.constrained_layout.use": True,
     }

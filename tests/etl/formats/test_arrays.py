@@ -91,6 +91,12 @@ def test_a_star_takes_arrays_by_their_number(tmp_path: Path):
     assert source.header.annotations == ((0.0, 0.11, "trial"), (0.11, 0.12, "trial"), (0.23, 0.2, "trial"))
 
 
+def test_a_star_takes_arrays_whose_names_break_a_line(tmp_path: Path):
+    write_hdf5(tmp_path / "a.mat", **{f"eeg\n{i}": np.full((3, 10 + i), float(i)) for i in (10, 2)})
+    source = open_source(tmp_path / "a.mat", layout("channel time", "eeg*"))
+    assert [stop - first for _, first, stop in source.header.segments] == [12, 20]
+
+
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_labels_are_annotations(tmp_path: Path, one_hot: bool):
     values = np.array([2, 1, 3, 3])
