@@ -16,10 +16,11 @@ import numpy as np
 from eegfm_etl.chain import record
 from eegfm_etl.chain.filters import Kernel, kernel_for
 from eegfm_etl.chain.measure import SourceFigures, measure, steps_uv, together
+from eegfm_etl.chain.plan import Plan
 from eegfm_etl.chain.quality import detect_line
 from eegfm_etl.chain.samples import ArraySource, SampleSource, Segment
 from eegfm_etl.chain.spectra import LINE_CANDIDATES_HZ
-from eegfm_etl.chain.store import Plan, store
+from eegfm_etl.chain.store import store
 from eegfm_etl.chain.strands import Strand, strands_of, with_segments, without_common_zeros
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.source import SourceError

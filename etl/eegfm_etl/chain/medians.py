@@ -27,3 +27,8 @@ def median(values: np.ndarray) -> np.ndarray:
     below = np.take_along_axis(ordered, np.maximum(known - 1, 0) // 2, axis=-1)
     above = np.take_along_axis(ordered, np.minimum(known // 2, n - 1), axis=-1)
     return np.asarray((below + above) / 2)[..., 0]
+
+
+def none_for_nan(values: np.ndarray) -> list[float | None]:
+    """List numbers for a table: None where one is not known."""
+    return [float(value) if np.isfinite(value) else None for value in values]

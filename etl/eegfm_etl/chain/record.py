@@ -11,10 +11,11 @@ import numpy as np
 from eegfm_etl.chain import quality, ransac
 from eegfm_etl.chain.filters import NO_NOTCH, SHORTEST_NOTCHED_S, Kernel, shortest_high_passed_s, wanted_band
 from eegfm_etl.chain.measure import SourceFigures
-from eegfm_etl.chain.medians import median
+from eegfm_etl.chain.medians import median, none_for_nan
+from eegfm_etl.chain.plan import Plan
 from eegfm_etl.chain.resample import PASSBAND
 from eegfm_etl.chain.spectra import FREQS_HZ
-from eegfm_etl.chain.store import Plan, Tally
+from eegfm_etl.chain.store import Tally
 from eegfm_etl.chain.strands import Strand
 from eegfm_etl.channels import ChannelPlan
 from eegfm_etl.units import PLAUSIBLE_UV, POSSIBLE_UV
@@ -69,7 +70,7 @@ def _edges(kernels: Sequence[Kernel], rate_hz: float) -> dict[str, Any]:
 
 def channel_rows(facts: Facts) -> list[dict[str, Any]]:
     """Shape every source channel like schema.CHANNELS, the stored ones first and in the file's order."""
-    scales, verdicts = facts.tally.scale_uv(facts.plan.steps_uv), facts.verdicts
+    scales, verdicts = facts.tally.scales.robust_sd() * facts.plan.steps_uv, facts.verdicts
     longest = int(np.argmax([segment.samples for segment in facts.plan.segments]))
     rows = []
     for row, channel in enumerate(facts.plan.stored):
@@ -92,7 +93,7 @@ def channel_rows(facts: Facts) -> list[dict[str, Any]]:
 def chain(facts: Facts) -> dict[str, Any]:
     """Shape the chain's steps, in their order and with their parameters, like schema.CHAIN."""
     plan = facts.plan
-    (amplitude_uv,) = _none_for_nan(
+    (amplitude_uv,) = none_for_nan(
         median(np.array([[one["amplitude_uv"] or np.nan for one in facts.tally.blocks]]))
     )
     low, high = PLAUSIBLE_UV
@@ -161,14 +162,14 @@ def spectrum(facts: Facts) -> dict[str, Any]:
     rows = good if len(good) else facts.plan.comparable
     return {
         "freqs_hz": FREQS_HZ.tolist(),
-        "before_uv2_hz": _none_for_nan(facts.figures.spectrum.median(rows)),
-        "after_uv2_hz": _none_for_nan(facts.tally.spectrum.median(rows)),
+        "before_uv2_hz": none_for_nan(facts.figures.spectrum.median(rows)),
+        "after_uv2_hz": none_for_nan(facts.tally.spectrum.median(rows)),
     }
 
 
 def _verdicts(facts: Facts) -> list[list[str]]:
     """Why each stored channel is bad: the faults of more than a third of its time."""
-    total_s = sum(block["samples"] for block in facts.tally.blocks) / facts.plan.profile.rate_hz
+    total_s = facts.tally.samples / facts.plan.profile.rate_hz
     bad = facts.tally.faulty_s > quality.BAD_SHARE * total_s
     named = [
         [reason for reason, found in zip(quality.REASONS, column, strict=True) if found] for column in bad.T
@@ -277,7 +278,3 @@ def _left_out(plan: Plan) -> list[str]:
         if line_hz is not None and line_hz < plan.profile.low_pass_hz and rate_hz / 2 < line_hz + 2:
             missing += [f"notch {line_hz:g} Hz: {ends}"] if types - set(NO_NOTCH) else []
     return missing
-
-
-def _none_for_nan(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]

@@ -9,69 +9,26 @@ import numpy as np
 from scipy import signal
 
 from eegfm_etl.chain import quality
-from eegfm_etl.chain.filters import TYPE_BANDS, Kernel, filtered, shortest_high_passed_s
+from eegfm_etl.chain.filters import TYPE_BANDS, filtered, shortest_high_passed_s
 from eegfm_etl.chain.fingerprint import Landmarks
+from eegfm_etl.chain.judge import Block, judge
 from eegfm_etl.chain.measure import SourceFigures
-from eegfm_etl.chain.medians import median
+from eegfm_etl.chain.plan import Plan
 from eegfm_etl.chain.ransac import Covariances, unpredicted_share
-from eegfm_etl.chain.resample import Resampling, resampled
-from eegfm_etl.chain.samples import Segment, chunks
+from eegfm_etl.chain.resample import resampled
+from eegfm_etl.chain.samples import chunks
+from eegfm_etl.chain.scales import Scales
 from eegfm_etl.chain.spectra import SHORTEST_S, SpectrumMean, spectrum
 from eegfm_etl.chain.strands import Strand
 from eegfm_etl.chain.tape import Frames, fitted, in_pieces
 from eegfm_etl.chain.transform import transformed
 from eegfm_etl.channels import ChannelPlan
-from eegfm_lake.schema import BLOCK_S, Profile
+from eegfm_lake.schema import BLOCK_S
 from eegfm_lake.signals import SignalFile, SignalWriter
 
 _INT16 = 32767
 _LANDMARK_BAND_HZ = (1.0, 45.0)
-_HISTOGRAM = 8192  # steps to either side of zero that the scale's histogram tells apart
 _BLOCKS_HELD = 16
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is fixed before the second pass."""
-
-    profile: Profile
-    stored: list[ChannelPlan]
-    strands: list[Strand]  # the stored channels by rate, the fastest first
-    line_freq_hz: float | None
-    line_freq_origin: str | None
-    kernels: list[list[Kernel]]  # per segment, per stored channel
-    steps_uv: np.ndarray
-
-    @property
-    def rate_hz(self) -> float:
-        """Rate of the fastest stored channel."""
-        return self.strands[0].rate_hz
-
-    @property
-    def segments(self) -> list[Segment]:
-        """Segments, counted at that rate."""
-        return self.strands[0].segments
-
-    @property
-    def ratio(self) -> Resampling:
-        """From that rate to the profile's; it says how many samples are stored."""
-        return self.strands[0].ratio
-
-    @property
-    def block(self) -> int:
-        """Stored samples of a block."""
-        return round(BLOCK_S * self.profile.rate_hz)
-
-    @property
-    def eeg(self) -> np.ndarray:
-        """Rows of the stored EEG channels."""
-        return np.flatnonzero([channel.type == "eeg" for channel in self.stored])
-
-    @property
-    def comparable(self) -> np.ndarray:
-        """Rows of the EEG channels that are judged against each other: those with one reference, else all."""
-        one_reference = [row for row in self.eeg if self.stored[row].anode is None]
-        return np.array(one_reference, dtype=np.int64) if one_reference else self.eeg
 
 
 @dataclass
@@ -79,9 +36,10 @@ class Tally:
     """What the second pass counts while it writes."""
 
     spectrum: SpectrumMean
-    histogram: np.ndarray  # (C, 2 * _HISTOGRAM + 1) stored values, the outermost bins take the rest
+    scales: Scales
     clipped: np.ndarray  # (C,) samples saturated by quantisation
     faulty_s: np.ndarray  # (faults, C) seconds of blocks that show each fault
+    samples: int = 0  # stored ones of each channel
     blocks: list[dict[str, Any]] = field(default_factory=list)  # as schema.BLOCKS
     signal_file: SignalFile = field(init=False)  # these two are known at the end
     unpredicted: np.ndarray = field(
@@ -94,42 +52,10 @@ class Tally:
         """Begin to count."""
         return cls(
             SpectrumMean(n_channels),
-            np.zeros((n_channels, 2 * _HISTOGRAM + 1), dtype=np.int64),
+            Scales(n_channels),
             np.zeros(n_channels, dtype=np.int64),
             np.zeros((len(quality.REASONS), n_channels)),
         )
-
-    def count(self, stored: Sequence[np.ndarray]) -> None:
-        """Count the values of blocks, (C, N) each."""
-        values = np.concatenate(stored, axis=1)
-        low, high = int(values.min()), int(values.max())
-        if low < -_HISTOGRAM or high > _HISTOGRAM:
-            np.clip(values, -_HISTOGRAM, _HISTOGRAM, out=values)
-            low, high = max(low, -_HISTOGRAM), min(high, _HISTOGRAM)
-        for counts, row in zip(
-            self.histogram[:, low + _HISTOGRAM : high + _HISTOGRAM + 1], values, strict=True
-        ):
-            counts += np.bincount(row - low, minlength=high - low + 1)
-
-    def scale_uv(self, steps_uv: np.ndarray) -> np.ndarray:
-        """Robust standard deviation of the stored samples, 1.4826 MAD, per channel in µV."""
-        used = np.flatnonzero(self.histogram.any(axis=0))
-        below = np.zeros(
-            (len(self.histogram), used[-1] - used[0] + 2), dtype=np.int64
-        )  # samples under each value
-        np.cumsum(self.histogram[:, used[0] : used[-1] + 1], axis=1, out=below[:, 1:])
-        half = (below[:, -1:] + 1) // 2
-        middle = np.count_nonzero(below[:, 1:] < half, axis=1)[:, None]
-        near, far = np.full(middle.shape, -1), np.full(middle.shape, below.shape[1])
-        while (far - near > 1).any():  # the smallest distance within which half of the samples lie
-            distance = (near + far) // 2
-            first, last = (
-                np.maximum(middle - distance, 0),
-                np.minimum(middle + distance + 1, below.shape[1] - 1),
-            )
-            inside = np.take_along_axis(below, last, axis=1) - np.take_along_axis(below, first, axis=1)
-            near, far = np.where(inside < half, distance, near), np.where(inside < half, far, distance)
-        return 1.4826 * far[:, 0] * steps_uv
 
 
 def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
@@ -156,7 +82,7 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     covariances = Covariances(rate_hz, total_stored)
     landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
-        held: list[_Block] = []
+        held: list[Block] = []
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
             landmarks.begin_segment()
@@ -170,21 +96,34 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
                     uv_CN, rows, ~figures.blocks[len(tally.blocks) + len(held)].flat, near, rate_hz
                 )
                 start_s = segment.start_s + number * BLOCK_S
-                held.append(_Block(start_s, stored_CN, quality.robust_sd(uv_CN), correlation))
+                held.append(Block(start_s, stored_CN, quality.robust_sd(uv_CN), correlation))
                 if len(held) == _BLOCKS_HELD:
                     _write(held, plan, figures, tally, writer)
-        _write(held, plan, figures, tally, writer)
+        if held:
+            _write(held, plan, figures, tally, writer)
         tally.signal_file = writer.close()
     tally.fingerprint = landmarks.marks()
     tally.unpredicted = _unpredicted(covariances, positions, tally, plan)
     return tally
 
 
+def _write(held: list[Block], plan: Plan, figures: SourceFigures, tally: Tally, writer: SignalWriter) -> None:
+    """Judge and write the blocks held, and forget them."""
+    judged = judge(held, plan, figures, len(tally.blocks), tally.samples)
+    stored = [block.stored_CN for block in held]
+    writer.write_blocks(stored, judged.columns)
+    tally.scales.add(stored)
+    tally.faulty_s += judged.faulty_s
+    tally.blocks += judged.rows
+    tally.samples += sum(block.shape[1] for block in stored)
+    held.clear()
+
+
 def _unpredicted(covariances: Covariances, positions_C3: np.ndarray, tally: Tally, plan: Plan) -> np.ndarray:
     """Judge every channel by what the others, good by every other criterion, predict of it."""
     rows = plan.comparable
-    total_s = sum(block["samples"] for block in tally.blocks) / plan.profile.rate_hz
-    usable = ~(tally.faulty_s[:, rows] > quality.BAD_SHARE * total_s).any(axis=0)
+    total_s = tally.samples / plan.profile.rate_hz
+    usable = np.asarray((tally.faulty_s[:, rows] <= quality.BAD_SHARE * total_s).all(axis=0))
     shares = np.full(len(plan.stored), np.nan)
     shares[rows] = unpredicted_share(covariances.matrices, positions_C3[rows], usable)
     return shares
@@ -267,84 +206,3 @@ def _correlation(
     if uv_CN.shape[1] >= SHORTEST_S * rate_hz and len(rows):
         correlation[rows] = quality.neighbour_correlation(uv_CN[rows], live[rows], near)
     return correlation
-
-
-@dataclass(frozen=True)
-class _Block:
-    """A block that waits to be judged and written with others: that is cheaper."""
-
-    start_s: float
-    stored_CN: np.ndarray
-    amplitude_uv: np.ndarray
-    correlation: np.ndarray
-
-
-def _write(
-    held: list[_Block], plan: Plan, figures: SourceFigures, tally: Tally, writer: SignalWriter
-) -> None:
-    """Judge the blocks held on their source figures and their stored samples, write them, and forget them."""
-    if not held:
-        return
-    first = len(tally.blocks)
-    source = figures.blocks[first : first + len(held)]
-    judged = quality.Judged(
-        flat=np.array([block.flat for block in source]),
-        clipped_share=figures.clipped_share[first : first + len(held)],
-        broken_share=np.array([block.broken / block.samples for block in source]),
-        high_freq=np.array([block.high_freq for block in source]),
-        amplitude_uv=np.array([block.amplitude_uv for block in held]),
-        correlation=np.array([block.correlation for block in held]),
-    )
-    found = quality.faults(judged, plan.comparable)
-    samples = np.array([block.stored_CN.shape[1] for block in held])
-    tally.faulty_s += (found * (samples / plan.profile.rate_hz)[:, None]).sum(axis=1)
-    columns: dict[str, np.ndarray] = {
-        "flat": judged.flat,
-        "clipped_share": judged.clipped_share,
-        "line_ratio": np.array(
-            [figures.line_ratio(block, plan.line_freq_hz) for block in range(first, first + len(held))]
-        ),
-        "high_freq_ratio": judged.high_freq,
-        "amplitude_uv": judged.amplitude_uv,
-        "correlation": judged.correlation,
-        "good": np.logical_not(found.any(axis=0)),
-    }
-    stored = [block.stored_CN for block in held]
-    writer.write_blocks(stored, columns)
-    tally.count(stored)
-    tally.blocks += _block_rows(
-        held, samples, {name: values[:, plan.eeg] for name, values in columns.items()}, tally
-    )
-    held.clear()
-
-
-def _block_rows(
-    held: Sequence[_Block], samples: np.ndarray, columns: dict[str, np.ndarray], tally: Tally
-) -> list[dict[str, Any]]:
-    """Shape blocks' figures over the EEG channels, (B, C) each, like elements of schema.BLOCKS."""
-    n_eeg = columns["good"].shape[1]
-    first = tally.blocks[-1]["first_sample"] + tally.blocks[-1]["samples"] if tally.blocks else 0
-    bad = (~columns["good"]).sum(axis=1)
-    medians = {
-        name: _none_for_nan(median(columns[name]))
-        for name in ("line_ratio", "high_freq_ratio", "amplitude_uv", "correlation")
-    }
-    return [
-        {
-            "start_s": block.start_s,
-            "first_sample": int(begin),
-            "samples": int(length),
-            "flat_share": float(columns["flat"][row].mean()) if n_eeg else None,
-            "clipped_share": float(columns["clipped_share"][row].max()) if n_eeg else None,
-            **{name: values[row] for name, values in medians.items()},
-            "bad_channels": int(bad[row]),
-            "good": not n_eeg or bool(bad[row] <= quality.BLOCK_BAD_SHARE * n_eeg),
-        }
-        for row, (block, begin, length) in enumerate(
-            zip(held, first + np.cumsum(samples) - samples, samples, strict=True)
-        )
-    ]
-
-
-def _none_for_nan(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
