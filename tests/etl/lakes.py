@@ -11,8 +11,9 @@ from eegfm_lake.signals import open_signal
 from eegfm_lake.storage import Storage
 from eegfm_lake.table import Lake
 
-RUN = (
-    "import sys; from eegfm_etl.ingest import ingest; from eegfm_etl.cluster import parse_workers; "
+RUN = (  # a shell has its background jobs ignore SIGINT, and their children with them
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from eegfm_etl.ingest import ingest; from eegfm_etl.cluster import parse_workers; "
     "ingest(sys.argv[1], sys.argv[4], source=sys.argv[2], workers=parse_workers(sys.argv[3]), only=sys.argv[5:])"
 )
 
