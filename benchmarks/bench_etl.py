@@ -264,9 +264,8 @@ def write(results: Path, found: dict) -> None:
     where = (
         f"{os.cpu_count()} cores, {platform.machine()}, mne {version('mne')}, pyarrow {version('pyarrow')}"
     )
-    known |= {
-        part: {**figures, "machine": where, "command": " ".join(sys.argv)} for part, figures in found.items()
-    }
+    command = " ".join(["python", *sys.argv])
+    known |= {part: {**figures, "machine": where, "command": command} for part, figures in found.items()}
     store.write_text(json.dumps(known, indent=1), encoding="utf-8")
     (results / "etl.md").write_text(table(known), encoding="utf-8")
 
