@@ -22,7 +22,7 @@ from eegfm_etl.units import PLAUSIBLE_UV, POSSIBLE_UV
 from eegfm_lake import electrodes
 from eegfm_lake.schema import BLOCK_S
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same source would be stored differently."""
 
 _DRIFT_SAMPLES = 0.1  # stored ones: less is not worth a word
