@@ -278,10 +278,11 @@ def neighbour_correlation(
     centred -= centred.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(length > 0, length, 1)[:, None]
-    matrix = np.abs(unit @ unit.T)
-    if isinstance(near, np.ndarray):
-        return matrix[np.arange(len(matrix))[:, None], near].max(axis=1).astype(np.float64)
-    return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
+    # No BLAS: what its threads round otherwise would be stored
+    found = [
+        np.abs(np.einsum("n,kn->k", own, unit[others])).max() for own, others in zip(unit, near, strict=True)
+    ]
+    return np.array(found, dtype=np.float64)
 
 
 @dataclass(frozen=True)

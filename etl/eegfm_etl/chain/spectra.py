@@ -42,7 +42,9 @@ def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
     if known and (widths == widths[0]).all():
         width = 2 * int(widths[0])
         bins = squares[:, 2 * first : 2 * first + known * width].reshape(n_channels, known, width)
-        sums = bins @ np.ones(width, np.float32)  # a quarter of the time that adding ragged bins takes
+        sums = np.einsum(
+            "ckw->ck", bins
+        )  # half of the time of adding ragged bins; no BLAS, whose threads round otherwise
     elif known:
         sums = np.add.reduceat(squares[:, : 2 * edges[-1]], 2 * edges[:-1], axis=1)
     else:
@@ -96,7 +98,8 @@ def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
     upper = clear & (FREQS_HZ > 50) & (top >= FREQS_HZ)
     lower = clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)
     known = np.searchsorted(FREQS_HZ, top, side="right")  # beyond it a spectrum may be unknown
-    power = psd_CF[..., :known] @ np.stack([upper, lower], axis=1)[:known].astype(np.float64)
+    weights = np.stack([upper, lower])[:, :known].astype(np.float64)
+    power = np.einsum("...f,pf->...p", psd_CF[..., :known], weights)  # no BLAS: its threads round otherwise
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.sqrt(power[..., 0] / power[..., 1])
 
