@@ -72,7 +72,9 @@ def test_two_thousand_corrupted_copies_of_real_recordings_are_read_or_refused(
     chance = random.Random(20)
     outcomes: Counter[str] = Counter()
     by_format: Counter[str] = Counter()
-    died, hung, slowest = [], [], (0.0, "")
+    died: list[str] = []
+    hung: list[str] = []
+    slowest = (0.0, "")
     with ReaderProcess(time_limit_s=TIME_LIMIT_S) as reader:
         originals = whole_recordings(zoo_dir, reader)
         for number in range(COPIES):
@@ -102,11 +104,10 @@ def test_two_thousand_corrupted_copies_of_real_recordings_are_read_or_refused(
             by_format[original.suffix.lower()] += 1
             slowest = max(slowest, (time.monotonic() - started, original.name))
             shutil.rmtree(folder)
-    said = {"outcomes": dict(outcomes), "formats": dict(by_format), "slowest": slowest, "died": Counter(died)}
+    said = {"outcomes": dict(outcomes), "formats": dict(by_format), "slowest": slowest, "died": died}
     for name, value in said.items():
         record_property(name, value)
     assert sum(by_format.values()) == COPIES
     assert hung == []
-    # Native libraries (antio, HDF5) can be crashed by a damaged file: it costs their process, and that one file.
-    assert Counter(died) <= Counter({"ANT": 4, "EEGLAB": 1})
+    assert died == []
     assert outcomes["read"] + outcomes["refused"] == COPIES

@@ -17,6 +17,7 @@ OPENERS: dict[str, str] = {
     "EDF": "eegfm_etl.formats.edf_source",
     "BDF": "eegfm_etl.formats.edf_source",
     "BCI2000": "eegfm_etl.formats.bci2000",
+    "ANT": "eegfm_etl.formats.ant",
     "BESA average": "eegfm_etl.formats.averages",
     "BrainVision": "eegfm_etl.formats.brainvision",
     "Curry": "eegfm_etl.formats.curry",
@@ -32,7 +33,7 @@ OPENERS: dict[str, str] = {
     "XDF": "eegfm_etl.formats.xdf",
     "text table": "eegfm_etl.formats.tables",
     **dict.fromkeys(
-        ("ANT", "EGI", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
+        ("EGI", "NEDF", "NSx", "Nicolet", "Nihon Kohden", "Persyst", "eXimia"),
         "eegfm_etl.formats.plain",
     ),
 }

@@ -16,6 +16,7 @@ import scipy
 from scipy.io import loadmat, whosmat
 
 from eegfm_etl.edf import unit_factor
+from eegfm_etl.formats.matlab5 import refuse_damaged_matlab
 from eegfm_etl.source import NO_VARIABLE, ArrayLabels, ArrayLayout, Ask, Headed, SourceError, SourceHeader
 
 SUFFIXES = (".mat", ".npz", ".npy")
@@ -221,6 +222,7 @@ def _opened(path: Path) -> _Variables:
         with h5py.File(path) as file:
             names = [name for name in file if not name.startswith("#")]
         return _Variables(f"h5py {h5py.__version__}", names, lambda name: _hdf5(path, name))
+    refuse_damaged_matlab(path)
     names = [name for name, _, _ in whosmat(path)]
     return _Variables(f"scipy {scipy.__version__}", names, lambda name: _mat5(path, name))
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import mne
 
+from eegfm_etl.formats.matlab5 import refuse_damaged_matlab
 from eegfm_etl.formats.of_mne import annotations_of, explained, of_epochs, recording
 from eegfm_etl.formats.recording import Recording, of_array
 from eegfm_etl.source import Ask, SourceError
@@ -40,6 +41,7 @@ def open_recording(path: Path, ask: Ask) -> Recording:
         Where it or its .fdt cannot be read.
     """
     with explained(path, "EEGLAB") as warned:
+        refuse_damaged_matlab(path)
         try:
             raw = mne.io.read_raw_eeglab(path, verbose="warning")
         except TypeError as error:

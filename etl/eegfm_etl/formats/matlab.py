@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eegfm_etl.formats import arrays, eeglab, fieldtrip
+from eegfm_etl.formats.matlab5 import refuse_damaged_matlab
 from eegfm_etl.formats.of_mne import explained
 from eegfm_etl.source import ArrayLayout, Ask, OpenSource, SourceError
 
@@ -63,6 +64,7 @@ def _variables(path: Path) -> dict[str, tuple[int, ...] | None]:
                     for name, one in file.items()
                     if not name.startswith("#")
                 }
+        refuse_damaged_matlab(path)
         import scipy.io
 
         return {

@@ -1,4 +1,4 @@
-"""Formats that MNE reads as they are: ANT, EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
+"""Formats that MNE reads as they are: EGI .raw, Nihon Kohden, NEDF, Nicolet, eXimia, Blackrock.
 
 What MNE gets wrong of them is put right here and said in the notes; formats that need more have modules of
 their own.
@@ -74,7 +74,6 @@ def _eximia(path: Path) -> Recording:
 
 _OPENERS = {"Nihon Kohden": _nihon, "Persyst": _persyst, "Nicolet": _nicolet, "eXimia": _eximia}
 _AS_THEY_ARE = {
-    "ANT": mne.io.read_raw_ant,
     "EGI": mne.io.read_raw_egi,
     "NEDF": mne.io.read_raw_nedf,
     "NSx": mne.io.read_raw_nsx,
