@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
             "psutil",
             "pymatreader",
             "requests",
+            "threadpoolctl",
             "urllib3",
             "antio",
             "curryreader",

@@ -61,11 +61,13 @@ class Landmarks:
             return
         samples = uv_CN if len(self._rows) == len(uv_CN) else uv_CN[self._rows]
         before = np.repeat(samples[:, :1], self._lag, axis=1) if self._before is None else self._before
-        joined = np.concatenate([before, samples], axis=1)
-        change = joined[:, self._lag :] - joined[:, : -self._lag]
+        lagged = min(self._lag, samples.shape[1])
+        change = np.empty_like(samples)
+        np.subtract(samples[:, :lagged], before[:, :lagged], out=change[:, :lagged])
+        np.subtract(samples[:, lagged:], samples[:, :-lagged], out=change[:, lagged:])
         change *= self._weights
         np.clip(change, -_LIMIT, _LIMIT, out=change)
-        self._before = joined[:, -self._lag :]
+        self._before = np.concatenate([before, samples[:, -lagged:]], axis=1)[:, -self._lag :]
         power = np.einsum("cn,cn->n", change, change)
         whole = len(power) // self._thin * self._thin
         self._power.append(power[:whole].reshape(-1, self._thin).mean(axis=1))

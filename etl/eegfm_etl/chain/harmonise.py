@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from eegfm_etl.chain import record
 from eegfm_etl.chain.filters import Kernel, kernel_for
@@ -29,6 +30,8 @@ from eegfm_lake.schema import BLOCK_S, Profile
 from eegfm_lake.signals import SignalFile
 
 __all__ = ["ArraySource", "Harmonised", "SampleSource", "Segment", "harmonise"]
+
+_LINEAR_ALGEBRA = ThreadpoolController()  # NumPy's and SciPy's, which the imports above have loaded
 
 SHORTEST_S = 1.0
 """A segment shorter than this is left out and counted."""
@@ -68,7 +71,7 @@ def harmonise(
     line_freq_origin: str | None,
     hardware_band: tuple[float | None, float | None] | None,
     out: Path,
-    chunk_s: float = 60.0,
+    chunk_s: float = 600.0,
 ) -> Harmonised:
     """Run a recording through the chain and write its signal file.
 
@@ -100,31 +103,33 @@ def harmonise(
     EegfmError
         No channel is to be stored, or no segment of a second or more holds anything but zeros.
     """
-    channels = [_at_a_true_rate(channel) for channel in channels]
-    stored = [channel for channel in channels if channel.status != "dropped"]
-    if not stored:
-        raise EegfmError(f"none of {len(channels)} channels is EEG, EOG, ECG, EMG or respiration")
-    strands = strands_of(source, stored, segments, profile.rate_hz, chunk_s)
-    kept, zeros_cut = _kept(strands)
-    strands = with_segments(strands, kept)
-    lead = strands[0]
-    n_blocks = [-(-lead.ratio.stored(one.samples) // round(BLOCK_S * profile.rate_hz)) for one in kept]
-    lines = LINE_CANDIDATES_HZ if line_freq_hz is None else (float(line_freq_hz),)
-    parts = [measure(strand, n_blocks, lines) for strand in strands]
-    figures = together(strands, parts)
-    line_hz, origin = _line(line_freq_hz, line_freq_origin, figures, stored)
-    plan = Plan(
-        profile=profile,
-        stored=stored,
-        strands=strands,
-        line_freq_hz=line_hz,
-        line_freq_origin=origin,
-        kernels=[_kernels(stored, profile, line_hz, one.samples / lead.rate_hz) for one in kept],
-        steps_uv=_steps(strands, parts),
-    )
-    tally = store(plan, figures, out)
-    hardware = hardware_band or (None, None)
-    return _harmonised(record.Facts(plan, figures, tally, channels, hardware, zeros_cut, len(segments)))
+    # More threads round otherwise, and that would be stored
+    with _LINEAR_ALGEBRA.limit(limits=1, user_api="blas"):
+        channels = [_at_a_true_rate(channel) for channel in channels]
+        stored = [channel for channel in channels if channel.status != "dropped"]
+        if not stored:
+            raise EegfmError(f"none of {len(channels)} channels is EEG, EOG, ECG, EMG or respiration")
+        strands = strands_of(source, stored, segments, profile.rate_hz, chunk_s)
+        kept, zeros_cut = _kept(strands)
+        strands = with_segments(strands, kept)
+        lead = strands[0]
+        n_blocks = [-(-lead.ratio.stored(one.samples) // round(BLOCK_S * profile.rate_hz)) for one in kept]
+        lines = LINE_CANDIDATES_HZ if line_freq_hz is None else (float(line_freq_hz),)
+        parts = [measure(strand, n_blocks, lines) for strand in strands]
+        figures = together(strands, parts)
+        line_hz, origin = _line(line_freq_hz, line_freq_origin, figures, stored)
+        plan = Plan(
+            profile=profile,
+            stored=stored,
+            strands=strands,
+            line_freq_hz=line_hz,
+            line_freq_origin=origin,
+            kernels=[_kernels(stored, profile, line_hz, one.samples / lead.rate_hz) for one in kept],
+            steps_uv=_steps(strands, parts),
+        )
+        tally = store(plan, figures, out)
+        hardware = hardware_band or (None, None)
+        return _harmonised(record.Facts(plan, figures, tally, channels, hardware, zeros_cut, len(segments)))
 
 
 def _harmonised(facts: record.Facts) -> Harmonised:

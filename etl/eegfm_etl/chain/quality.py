@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from eegfm_etl.chain.medians import median
-from eegfm_etl.chain.spectra import high_freq_ratio, line_ratio, spectrum
+from eegfm_etl.chain.spectra import high_freq_ratio, line_ratio, spectrum, without_mean
 
 FLAT_UV = 0.1  # standard deviation under which a block is flat: one stored step
 CLIPPED_SHARE = 0.05
@@ -33,7 +33,7 @@ class SourceBlock:
     """Figures of one block of source samples, a value a channel."""
 
     samples: int | np.ndarray  # one count, or a count a channel where their rates differ
-    middle: np.ndarray  # mean of some hundred samples, µV
+    middle: np.ndarray  # mean, µV
     low: np.ndarray
     high: np.ndarray
     at: (
@@ -83,11 +83,14 @@ def source_block(
         )
         block_CN = np.where(finite, block_CN, medians[:, None])
         low, high = block_CN.min(axis=1), block_CN.max(axis=1)
-    thin_CN = block_CN[:, :: _thinning(block_CN)]
-    middle = thin_CN.mean(axis=1)
-    around_CN = thin_CN - middle[:, None]
-    psd_CF = spectrum(block_CN, rate_hz)
-    at, close = _at_the_ends(block_CN, low, high, seen or (low, high))
+    around_CN, middle = without_mean(block_CN)
+    thin_CN = around_CN[:, :: _thinning(around_CN)]
+    psd_CF = spectrum(around_CN, rate_hz)
+    lowest, highest = seen or (low, high)
+    reach = _CLOSE * (high - low)
+    # Only where the end may be the recording's own, by what was seen so far: elsewhere it is no rail
+    may_be = (low <= lowest + reach, high >= highest - reach)
+    at, close = _at_the_ends(around_CN, low - middle, high - middle, may_be)
     block = SourceBlock(
         samples=block_CN.shape[1],
         middle=middle,
@@ -95,7 +98,7 @@ def source_block(
         high=high,
         at=at,
         close=close,
-        flat=np.einsum("cn,cn->c", around_CN, around_CN) < FLAT_UV**2 * thin_CN.shape[1],
+        flat=np.einsum("cn,cn->c", thin_CN, thin_CN) < FLAT_UV**2 * thin_CN.shape[1],
         range_uv=np.maximum(high - middle, middle - low),
         broken=broken,
         line_ratios=np.array([line_ratio(psd_CF, line) for line in lines_hz]),
@@ -278,11 +281,10 @@ def neighbour_correlation(
     centred -= centred.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
     unit = centred / np.where(length > 0, length, 1)[:, None]
-    # No BLAS: what its threads round otherwise would be stored
-    found = [
-        np.abs(np.einsum("n,kn->k", own, unit[others])).max() for own, others in zip(unit, near, strict=True)
-    ]
-    return np.array(found, dtype=np.float64)
+    matrix = np.abs(unit @ unit.T)
+    if isinstance(near, np.ndarray):
+        return matrix[np.arange(len(matrix))[:, None], near].max(axis=1).astype(np.float64)
+    return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -340,15 +342,10 @@ def _outliers(values_BC: np.ndarray) -> np.ndarray:
 
 
 def _at_the_ends(
-    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, seen: tuple[np.ndarray, np.ndarray]
+    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, may_be: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end.
-
-    Only where the end may be the recording's own, by what was seen so far: elsewhere it is no rail.
-    """
+    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end."""
     at, close = np.zeros((2, 2, len(block_CN)), dtype=np.int64)
-    reach = _CLOSE * (high - low)
-    may_be = (low <= seen[0] + reach, high >= seen[1] - reach)
     for side, rows in enumerate(np.flatnonzero(one) for one in may_be):
         at[side, rows] = _at_one_end(block_CN, low, high, rows, side, _SLACK)
         close[side] = at[side]
@@ -363,5 +360,5 @@ def _at_one_end(
     reach = share * (high[rows] - low[rows])
     chosen = block_CN if len(rows) == len(block_CN) else block_CN[rows]
     if side == 0:
-        return np.count_nonzero(chosen <= (low[rows] + reach)[:, None], axis=1)
-    return np.count_nonzero(chosen >= (high[rows] - reach)[:, None], axis=1)
+        return np.count_nonzero(chosen <= (low[rows] + reach).astype(chosen.dtype)[:, None], axis=1)
+    return np.count_nonzero(chosen >= (high[rows] - reach).astype(chosen.dtype)[:, None], axis=1)

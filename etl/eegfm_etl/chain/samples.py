@@ -91,6 +91,8 @@ def picked(
     part = _Picked(source, np.asarray(rows), rate_hz)
     if not in_memory:
         return part
+    if part.n_samples <= chunk:
+        return ArraySource(part.read(0, part.n_samples), rate_hz)
     data_uv = np.empty((len(rows), part.n_samples))
     for start in range(0, part.n_samples, chunk):
         stop = min(start + chunk, part.n_samples)

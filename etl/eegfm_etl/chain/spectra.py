@@ -19,32 +19,41 @@ SHORTEST_S = 2.0
 _FEWEST = 4  # samples: a Hann window over fewer is zero
 
 
-def spectrum(block_CN: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Power spectral density in bins of 0.5 Hz: one Hann window over the block.
+def without_mean(block_CN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take each channel's mean off: (C, N) float32, which keeps what is left once an offset is gone, and (C,)."""
+    mean_C = block_CN.mean(axis=1)
+    centred_CN = np.empty(block_CN.shape, np.float32)
+    np.subtract(block_CN, mean_C[:, None], out=centred_CN, casting="same_kind")
+    return centred_CN, mean_C
+
+
+def spectrum(centred_CN: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Power spectral density in bins of 0.5 Hz: one Hann window over a block.
+
+    Parameters
+    ----------
+    centred_CN : np.ndarray, shape (C, N), float32
+        µV, as `without_mean` gives them.
+    rate_hz : float
 
     Returns
     -------
     np.ndarray, shape (C, F)
         µV²/Hz at `FREQS_HZ`; NaN above the Nyquist frequency and for blocks under 2 s.
     """
-    n_channels, n = block_CN.shape
+    n_channels, n = centred_CN.shape
     psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
     if n < max(SHORTEST_S * rate_hz, _FEWEST):
         return psd_CF
     window, (first, edges, widths) = _hann(n), _bins(n, rate_hz)
-    centred = np.empty(block_CN.shape, np.float32)
-    np.subtract(block_CN, block_CN.mean(axis=1, keepdims=True), out=centred, casting="same_kind")
-    centred *= window
     # Real and imaginary parts side by side: twice as many numbers, one pass
-    squares = fft.rfft(centred, axis=1, overwrite_x=True).view(np.float32)
+    squares = fft.rfft(centred_CN * window, axis=1, overwrite_x=True).view(np.float32)
     np.square(squares, out=squares)
     known = len(widths)
     if known and (widths == widths[0]).all():
         width = 2 * int(widths[0])
         bins = squares[:, 2 * first : 2 * first + known * width].reshape(n_channels, known, width)
-        sums = np.einsum(
-            "ckw->ck", bins
-        )  # half of the time of adding ragged bins; no BLAS, whose threads round otherwise
+        sums = bins @ np.ones(width, np.float32)  # a quarter of the time that adding ragged bins takes
     elif known:
         sums = np.add.reduceat(squares[:, : 2 * edges[-1]], 2 * edges[:-1], axis=1)
     else:
@@ -77,10 +86,19 @@ def line_ratio(psd_CF: np.ndarray, line_hz: float) -> np.ndarray:
     np.ndarray, shape (C,)
         NaN where the line lies outside the source's band.
     """
-    distance = np.abs(FREQS_HZ - line_hz)
-    peak = _at(psd_CF, distance <= 0.5).max(axis=-1)
+    known = np.count_nonzero(np.isfinite(psd_CF[:1]).all(axis=0))  # channels of one rate
+    peak, beside = _around(line_hz, int(known))
+    if not len(peak) or not len(beside):
+        return np.full(len(psd_CF), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return peak / median(_at(psd_CF, (distance >= 2) & (distance <= 6)))
+        return psd_CF[:, peak].max(axis=1) / median(psd_CF[:, beside])
+
+
+@lru_cache(maxsize=64)
+def _around(line_hz: float, known: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bins at a line frequency and beside it, of the lowest that are known."""
+    distance = np.abs(FREQS_HZ[:known] - line_hz)
+    return np.flatnonzero(distance <= 0.5), np.flatnonzero((distance >= 2) & (distance <= 6))
 
 
 def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
@@ -93,20 +111,19 @@ def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
     """
     top = min(0.84 * nyquist_hz, 100.0)
     if top < 55.0:
-        return np.full(psd_CF.shape[:-1], np.nan)
-    clear = np.all([np.abs(FREQS_HZ - line) > 2 for line in LINE_CANDIDATES_HZ], axis=0)
-    upper = clear & (FREQS_HZ > 50) & (top >= FREQS_HZ)
-    lower = clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)
-    known = np.searchsorted(FREQS_HZ, top, side="right")  # beyond it a spectrum may be unknown
-    weights = np.stack([upper, lower])[:, :known].astype(np.float64)
-    power = np.einsum("...f,pf->...p", psd_CF[..., :known], weights)  # no BLAS: its threads round otherwise
+        return np.full(len(psd_CF), np.nan)
+    weights_F2 = _upper_and_lower(top)
+    power_C2 = psd_CF[:, : len(weights_F2)] @ weights_F2
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(power[..., 0] / power[..., 1])
+        return np.sqrt(power_C2[:, 0] / power_C2[:, 1])
 
 
-def _at(psd_CF: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    known = bins & np.isfinite(psd_CF.reshape(-1, psd_CF.shape[-1])[:1]).all(axis=0)  # channels of one rate
-    return psd_CF[..., known] if known.any() else np.full((*psd_CF.shape[:-1], 1), np.nan)
+@lru_cache(maxsize=64)
+def _upper_and_lower(top_hz: float) -> np.ndarray:
+    """1 in the bins of either band, (F, 2), up to a frequency beyond which a spectrum may be unknown."""
+    clear = np.all([np.abs(FREQS_HZ - line) > 2 for line in LINE_CANDIDATES_HZ], axis=0)
+    upper, lower = clear & (FREQS_HZ > 50), clear & (FREQS_HZ >= 1) & (FREQS_HZ < 50)
+    return np.stack([upper, lower], axis=1)[top_hz >= FREQS_HZ].astype(np.float64)
 
 
 class SpectrumMean:

@@ -1,6 +1,6 @@
 """The second pass: resample, filter, judge, quantise and write, block by block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from eegfm_etl.chain.ransac import Covariances, unpredicted_share
 from eegfm_etl.chain.resample import resampled
 from eegfm_etl.chain.samples import chunks
 from eegfm_etl.chain.scales import Scales
-from eegfm_etl.chain.spectra import SHORTEST_S, SpectrumMean, spectrum
+from eegfm_etl.chain.spectra import SHORTEST_S, SpectrumMean, spectrum, without_mean
 from eegfm_etl.chain.strands import Strand
 from eegfm_etl.chain.tape import Frames, fitted, in_pieces
 from eegfm_etl.chain.transform import transformed
@@ -91,10 +91,11 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
                 eeg_CN = uv_CN if len(rows) == len(uv_CN) else uv_CN[rows]
                 covariances.add(eeg_CN)
                 landmarks.add(eeg_CN)
-                tally.spectrum.add(spectrum(uv_CN, rate_hz))
-                correlation = _correlation(
-                    uv_CN, rows, ~figures.blocks[len(tally.blocks) + len(held)].flat, near, rate_hz
-                )
+                tally.spectrum.add(spectrum(without_mean(uv_CN)[0], rate_hz))
+                correlation = np.full(len(uv_CN), np.nan)
+                if len(rows) and uv_CN.shape[1] >= SHORTEST_S * rate_hz:
+                    live = ~figures.blocks[len(tally.blocks) + len(held)].flat[rows]
+                    correlation[rows] = quality.neighbour_correlation(eeg_CN, live, near)
                 start_s = segment.start_s + number * BLOCK_S
                 held.append(Block(start_s, stored_CN, quality.robust_sd(uv_CN), correlation))
                 if len(held) == _BLOCKS_HELD:
@@ -192,17 +193,3 @@ def _quantised(samples_CN: np.ndarray, steps_uv: np.ndarray, tally: Tally) -> tu
     stored_CN = units.astype(np.int16)
     units *= steps_uv[:, None].astype(np.float32)
     return stored_CN, units
-
-
-def _correlation(
-    uv_CN: np.ndarray,
-    rows: np.ndarray,
-    live: np.ndarray,
-    near: np.ndarray | Sequence[np.ndarray],
-    rate_hz: float,
-) -> np.ndarray:
-    """Correlate the comparable channels of a block with their neighbours; NaN for the others, and in short blocks."""
-    correlation = np.full(len(uv_CN), np.nan)
-    if uv_CN.shape[1] >= SHORTEST_S * rate_hz and len(rows):
-        correlation[rows] = quality.neighbour_correlation(uv_CN[rows], live[rows], near)
-    return correlation

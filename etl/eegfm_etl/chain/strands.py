@@ -10,7 +10,7 @@ from eegfm_etl.chain.resample import Resampling
 from eegfm_etl.chain.samples import IN_MEMORY_BYTES, SampleSource, Segment, picked, without_trailing_zeros
 from eegfm_etl.channels import ChannelPlan
 
-_CHUNK_BYTES = 32 * 2**20  # read at once: a pipe and a pickle hold it several times
+_CHUNK_BYTES = 16 * 2**20  # read at once: a pipe and a pickle hold it several times
 _ROUNDING = 1e-6  # of a sample
 
 
@@ -62,7 +62,7 @@ def strands_of(
     stored_rate_hz : float
         The profile's rate.
     chunk_s : float
-        Seconds read at once, less where that is more than 32 MiB.
+        Seconds read at once, less where that is more than 16 MiB.
 
     Returns
     -------

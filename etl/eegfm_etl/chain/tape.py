@@ -22,17 +22,19 @@ class Tape:
         self._held: list[np.ndarray] = []
         self._first = self._end = 0
 
-    def take(self, start: int, stop: int) -> np.ndarray:
+    def take(self, start: int, stop: int, *, length: int | None = None) -> np.ndarray:
         """Give samples start to stop, fewer at the stream's end, and forget what lies before start.
 
         Parameters
         ----------
         start, stop : int
             Samples from the stream's beginning; start never goes back.
+        length : int, optional
+            Give a copy of this length, filled up with zeros.
 
         Returns
         -------
-        np.ndarray, shape (C, at most stop - start)
+        np.ndarray, shape (C, at most stop - start), or (C, length)
         """
         while self._end < stop and (frame := next(self._frames, None)) is not None:
             self._held.append(frame)
@@ -47,7 +49,10 @@ class Tape:
                 parts.append(frame[:, max(start - at, 0) : stop - at])
             at += frame.shape[1]
         if not parts:
-            return self._held[0][:, :0] if self._held else np.empty((0, 0), np.float32)
+            parts = [self._held[0][:, :0] if self._held else np.empty((0, 0), np.float32)]
+        if length is not None:
+            missing = length - sum(part.shape[1] for part in parts)
+            parts.append(np.zeros((len(parts[0]), missing), parts[0].dtype))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
+from threadpoolctl import threadpool_limits
 
 from eegfm_etl.chain.filters import filtered, kernel_for
 from eegfm_etl.chain.harmonise import Segment
@@ -61,6 +62,17 @@ def test_a_recording_too_big_for_memory_is_stored_as_one_that_fits(tmp_path, mon
     monkeypatch.setattr("eegfm_etl.chain.strands.IN_MEMORY_BYTES", 1000)
     streamed, _ = run(data_uv, 160, tmp_path / "streamed.parquet", line_freq_hz=None, chunk_s=7.3)
     assert streamed.signal_file.sha256 == fits.signal_file.sha256
+
+
+def test_what_is_stored_does_not_depend_on_the_threads_of_linear_algebra(tmp_path):
+    data_uv = noise(64, 120, 160)
+    stored = {}
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            stored[threads], _ = run(data_uv, 160, tmp_path / f"{threads}.parquet")
+    assert len({done.signal_file.sha256 for done in stored.values()}) == 1
+    assert stored[1].blocks == stored[2].blocks == stored[4].blocks
+    assert stored[1].channels == stored[2].channels == stored[4].channels
 
 
 def test_segments_do_not_look_at_each_other(tmp_path):
