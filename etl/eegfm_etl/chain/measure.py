@@ -34,6 +34,11 @@ class SourceFigures:
     spectrum: SpectrumMean
     lines_hz: tuple[float, ...]  # line frequencies that the blocks were measured at
 
+    @property
+    def broken(self) -> bool:
+        """Whether any sample is no number."""
+        return any(np.any(block.broken) for block in self.blocks)
+
     def line_ratio(self, block: int, line_hz: float | None) -> np.ndarray:
         """Line ratio of a block's channels, shape (C,); NaN where the line frequency is unknown."""
         ratios = self.blocks[block].line_ratios

@@ -9,6 +9,7 @@ import numpy as np
 from eegfm_etl.chain.medians import median
 from eegfm_etl.chain.spectra import high_freq_ratio, line_ratio, spectrum, without_mean
 
+LARGEST_UV = 1e15  # beyond, and NaN, is no number: squares of it leave float32
 FLAT_UV = 0.1  # standard deviation under which a block is flat: one stored step
 CLIPPED_SHARE = 0.05
 BROKEN_SHARE = 0.01  # of samples that are no finite number
@@ -60,7 +61,7 @@ def source_block(
     Parameters
     ----------
     block_CN : np.ndarray, shape (C, N)
-        µV; samples that are not finite count as the channel's median.
+        µV; samples that are no number, or beyond `LARGEST_UV`, count as the channel's median.
     rate_hz : float
     lines_hz : sequence of float
         Line frequencies in question.
@@ -75,8 +76,8 @@ def source_block(
     """
     low, high = block_CN.min(axis=1), block_CN.max(axis=1)
     broken = np.zeros(len(block_CN), dtype=np.int64)
-    if not (np.isfinite(low) & np.isfinite(high)).all():
-        finite = np.isfinite(block_CN)
+    if not ((low > -LARGEST_UV) & (high < LARGEST_UV)).all():
+        finite = np.abs(block_CN) < LARGEST_UV
         broken = (~finite).sum(axis=1)
         medians = np.array(
             [np.median(row[ok]) if ok.any() else 0.0 for row, ok in zip(block_CN, finite, strict=True)]

@@ -33,7 +33,7 @@ class Scales:
     def robust_sd(self) -> np.ndarray:
         """Give 1.4826 times the median distance from the median, (C,), in stored steps."""
         used = self._counts[:, self._first : self._last + 1]
-        below = np.zeros((len(used), used.shape[1] + 1), dtype=np.int64)  # values under each one
+        below = np.zeros((len(used), used.shape[1] + 1), dtype=np.int32)  # values under each one
         np.cumsum(used, axis=1, out=below[:, 1:])
         top, half = below.shape[1] - 1, (below[:, -1:] + 1) // 2
         middle = np.count_nonzero(below[:, 1:] < half, axis=1)[:, None]

@@ -86,7 +86,7 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
         for index, segment in enumerate(plan.segments):
             total = plan.ratio.stored(segment.samples)
             landmarks.begin_segment()
-            for number, filtered_CN in enumerate(_blocks(plan, index, figures.offsets_uv[index], total)):
+            for number, filtered_CN in enumerate(_blocks(plan, figures, index, total)):
                 stored_CN, uv_CN = _quantised(filtered_CN, plan.steps_uv, tally)
                 eeg_CN = uv_CN if len(rows) == len(uv_CN) else uv_CN[rows]
                 covariances.add(eeg_CN)
@@ -130,10 +130,10 @@ def _unpredicted(covariances: Covariances, positions_C3: np.ndarray, tally: Tall
     return shares
 
 
-def _blocks(plan: Plan, index: int, offset_uv: np.ndarray, total: int) -> Iterator[np.ndarray]:
+def _blocks(plan: Plan, figures: SourceFigures, index: int, total: int) -> Iterator[np.ndarray]:
     """Yield the blocks of one segment: (C, at most a block's samples) float32 µV at the profile's rate."""
     pieces = [
-        in_pieces(_harmonised(plan, strand, index, offset_uv[strand.rows], total), plan.block, total)
+        in_pieces(_harmonised(plan, figures, strand, index, total), plan.block, total)
         for strand in plan.strands
     ]
     if len(pieces) == 1:
@@ -147,11 +147,12 @@ def _blocks(plan: Plan, index: int, offset_uv: np.ndarray, total: int) -> Iterat
 
 
 def _harmonised(
-    plan: Plan, strand: Strand, index: int, offset_uv: np.ndarray, total: int
+    plan: Plan, figures: SourceFigures, strand: Strand, index: int, total: int
 ) -> Iterator[np.ndarray]:
     """Resample and filter one segment; a short one is detrended where it would have been high-passed."""
     segment, kernels = strand.segments[index], [plan.kernels[index][row] for row in strand.rows]
-    centred = _centred(chunks(strand.source, segment, strand.chunk), offset_uv)
+    frames_CN = chunks(strand.source, segment, strand.chunk)
+    centred = _centred(frames_CN, figures.offsets_uv[index][strand.rows], figures.broken)
     segment_s = plan.segments[index].samples / plan.rate_hz
     long = segment_s >= shortest_high_passed_s(plan.profile) - 1e-9
     if long:
@@ -166,13 +167,13 @@ def _harmonised(
     return filtered([_detrended(np.concatenate(list(frames), axis=1), stored)], kernels, total)
 
 
-def _centred(frames: Frames, offset_uv: np.ndarray) -> Iterator[np.ndarray]:
+def _centred(frames: Frames, offset_uv: np.ndarray, broken: bool) -> Iterator[np.ndarray]:
     """float32 keeps what is left once the offset is gone; samples that are no number become the offset."""
     for frame in frames:
+        if broken:
+            frame = np.where(np.abs(frame) < quality.LARGEST_UV, frame, offset_uv[:, None])
         centred = np.empty(frame.shape, np.float32)
         np.subtract(frame, offset_uv[:, None], out=centred, casting="same_kind")
-        if not np.isfinite(centred.sum()):
-            np.nan_to_num(centred, nan=0.0, posinf=0.0, neginf=0.0, copy=False)
         yield centred
 
 

@@ -206,6 +206,17 @@ def test_rounding_stays_small_beside_a_quiet_channel(tmp_path, scale, step):
     assert rounding.max() <= 1.05 * step / np.sqrt(12)
 
 
+@pytest.mark.parametrize("number", [1e300, -1e39, 1e20, np.inf])
+def test_a_number_that_is_no_sample_is_stored_as_one_that_is_missing(tmp_path, number):
+    data_uv = noise(8, 30, 160)
+    data_uv[3, 2000] = np.nan
+    missing, missing_CN = run(data_uv, 160, tmp_path / "missing.parquet")
+    data_uv[3, 2000] = number
+    done, stored_CN = run(data_uv, 160, tmp_path / "number.parquet")
+    assert np.array_equal(stored_CN, missing_CN)
+    assert done.blocks == missing.blocks
+
+
 def test_bad_channels_are_marked_with_reasons_and_never_repaired(tmp_path):
     data_uv = noise(16, 60, 160)
     data_uv[3] = 7.0
