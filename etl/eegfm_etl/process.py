@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -254,14 +254,37 @@ def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:
             f"{job.path.name} has {len(header.names)} channels ({', '.join(header.names[:6])} …), where the "
             f"data set's documentation lists {len(job.names)}; it is of another kind or damaged",
         )
-    names = [
+    names = tuple(
         said or own for own, said in zip(header.names, job.names or [""] * len(header.names), strict=True)
-    ]
+    )
     now = dict(zip(header.names, names, strict=True))
     positions = {now.get(own, own): xyz for own, xyz in {**header.positions, **job.positions}.items()}
     overrides = {now.get(own, own): kind for own, kind in job.overrides.items()}
-    planned = plan_channels(names, header.types, positions, header.rates, overrides, _cap(header, job))
-    return [replace(one, source_name=header.names[one.source_index]) for one in planned]
+    return _plan(
+        header.names,
+        names,
+        header.types,
+        tuple((name, *xyz) for name, xyz in positions.items()),
+        header.rates,
+        tuple(overrides.items()),
+        _cap(header, job),
+    )
+
+
+@lru_cache(maxsize=64)
+def _plan(
+    source_names: tuple[str, ...],
+    names: tuple[str, ...],
+    types: tuple[str, ...],
+    positions: tuple[tuple[str, float, float, float], ...],
+    rates: tuple[float, ...],
+    overrides: tuple[tuple[str, str], ...],
+    cap: str | None,
+) -> list[ChannelPlan]:
+    """Plan channels; the next file of an archive mostly has the same."""
+    measured = {name: (x, y, z) for name, x, y, z in positions}
+    planned = plan_channels(names, types, measured, rates, dict(overrides), cap)
+    return [replace(one, source_name=source_names[one.source_index]) for one in planned]
 
 
 def _cap(header: SourceHeader, job: Job) -> str | None:

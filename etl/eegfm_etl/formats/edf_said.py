@@ -79,7 +79,7 @@ def hardware_band(header: EdfHeader) -> tuple[float | None, float | None] | None
 
 def _common(header: EdfHeader, name: str) -> float | None:
     pattern = re.compile(_FILTER.format(name), re.IGNORECASE)
-    found = {_filter(pattern, header.prefilters[i]) for i in _voltages(header)}
+    found = {_filter(pattern, text) for text in {header.prefilters[i] for i in _voltages(header)}}
     return found.pop() if len(found) == 1 else None
 
 
