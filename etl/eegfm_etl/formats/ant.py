@@ -109,6 +109,8 @@ def _chunks(file: BinaryIO, path: Path, head: struct.Struct) -> Iterator[tuple[b
         file.seek(at)
         name, size = head.unpack(file.read(head.size))
         end = at + head.size + size
+        if not name.strip().isalnum():
+            raise _damaged(path, f"no chunk begins at byte {at:,}, where one should")
         if end > ends[-1]:
             raise _damaged(
                 path, f"its chunk {name.decode('latin-1')!r} at byte {at:,} says that it has {size:,} bytes"

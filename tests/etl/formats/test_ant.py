@@ -140,6 +140,11 @@ def test_a_whole_tree_of_chunks_passes_and_one_cut_off_anywhere_is_refused(wide:
             refuse_damaged_chunks(BytesIO(whole[:end]), RECORDING)
 
 
+def test_zeros_where_a_chunk_should_begin_are_refused():
+    with pytest.raises(SourceError, match="no chunk begins at byte"):
+        refuse_damaged_chunks(BytesIO(cnt(True).replace(b"eeph", bytes(4))), RECORDING)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
