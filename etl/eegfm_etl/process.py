@@ -246,7 +246,7 @@ def _refuse_worse(path: Path, job: Job, header: SourceHeader) -> None:
         )
 
 
-def _planned(header: SourceHeader, job: Job) -> list[ChannelPlan]:
+def _planned(header: SourceHeader, job: Job) -> tuple[ChannelPlan, ...]:
     """Plan the channels under the names that the recipe gives them, and keep the file's beside these."""
     if job.names and len(job.names) != len(header.names):
         raise SourceError(
@@ -280,11 +280,11 @@ def _plan(
     rates: tuple[float, ...],
     overrides: tuple[tuple[str, str], ...],
     cap: str | None,
-) -> list[ChannelPlan]:
+) -> tuple[ChannelPlan, ...]:
     """Plan channels; the next file of an archive mostly has the same."""
     measured = {name: (x, y, z) for name, x, y, z in positions}
     planned = plan_channels(names, types, measured, rates, dict(overrides), cap)
-    return [replace(one, source_name=source_names[one.source_index]) for one in planned]
+    return tuple(replace(one, source_name=source_names[one.source_index]) for one in planned)
 
 
 def _cap(header: SourceHeader, job: Job) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -34,7 +35,7 @@ class SourceFigures:
     spectrum: SpectrumMean
     lines_hz: tuple[float, ...]  # line frequencies that the blocks were measured at
 
-    @property
+    @cached_property
     def broken(self) -> bool:
         """Whether any sample is no number."""
         return any(np.any(block.broken) for block in self.blocks)

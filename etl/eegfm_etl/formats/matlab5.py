@@ -131,22 +131,18 @@ def _matrix(stream: _Reads, order: str, size: int, depth: int) -> None:
     dims, left = _numbers(stream, order, left)
     _, left = _plain(stream, order, left, _TEXTS)  # name
     count = math.prod(dims)
-    if of in _NUMERIC:
-        widths = 2 if is_complex else 1
-        for _ in range(widths):
+    if of in _NUMERIC or of == _SPARSE:
+        for _ in range((3 if of == _SPARSE else 1) + is_complex):
             _, left = _plain(stream, order, left, _NUMBERS)
     elif of == _CHAR:
         _, left = _plain(stream, order, left, _TEXTS)
-    elif of == _SPARSE:
-        for _ in range(4 if is_complex else 3):
-            _, left = _plain(stream, order, left, _NUMBERS)
     elif of in (_CELL, _STRUCT, _OBJECT, _FUNCTION):
         if of == _OBJECT:
             _, left = _plain(stream, order, left, _TEXTS)
         if of in (_STRUCT, _OBJECT):
-            (width,), left = _numbers(stream, order, left)
+            width, left = _numbers(stream, order, left)
             names, left = _plain(stream, order, left, _TEXTS)
-            count *= names // width if width > 0 else 0
+            count *= names // width[0] if width[0] else 0
         for _ in range(1 if of == _FUNCTION else count):
             kind, length, taken = _tag(stream, order)
             left -= taken + length
