@@ -25,6 +25,7 @@ _FIELD_BYTES = {
 }  # fmt: skip
 _NO_UNIT_LABELS = re.compile(r"status|trig|annotation|marker|event", re.IGNORECASE)
 _VOLTS = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6, "nv": 1e-9}
+_MOST_SIGNALS = 9999  # that four characters can count, unless they are 1e30
 _NO_COUNT = 99_999_999  # the field filled with nines, as some recorders leave it
 
 
@@ -122,7 +123,7 @@ def read_header(path: Path) -> EdfHeader:
         about = {name: values[0] for name, values in _cut(fixed, _FIXED_BYTES, 1).items()}
         n_signals = _integer(path, "number of signals", about["signals"])
         header_bytes = _integer(path, "header length", about["header_bytes"])
-        rest = file.read(256 * max(n_signals, 0))
+        rest = file.read(256 * min(max(n_signals, 0), _MOST_SIGNALS))
     if n_signals < 1 or header_bytes != 256 * (n_signals + 1) or len(rest) < 256 * n_signals:
         raise SourceError(
             "read",

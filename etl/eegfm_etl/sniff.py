@@ -10,7 +10,7 @@ __all__ = ["sniff", "suffix_of"]
 
 _MAGIC_BYTES = 1024
 _CRLF_SAMPLE_BYTES = 64 * 2**20
-_CRLF_CHUNK_BYTES = 2**18
+_CRLF_CHUNK_BYTES = 2**15  # mostly the first one tells
 _CRLF_LEAST = 32  # by chance 32 line feeds all follow a carriage return once in 256**32
 
 

@@ -238,7 +238,7 @@ def _measured(source: SampleSource, eeg: Sequence[ChannelPlan]) -> tuple[float, 
         for start in np.unique(np.linspace(0, total - length, _STRETCHES).astype(int)):
             mean = SpectrumMean(len(rows))
             samples = source.read(int(start), int(start) + length, rows)
-            mean.add(spectrum(without_mean(samples)[0], rate_hz))
+            mean.add(spectrum(without_mean(samples[:, None])[0], rate_hz))
             found.append(mean.rms_uv(*_BAND_HZ))
             change = np.abs(np.diff(samples, axis=1))
             steps.append(np.where(change > 0, change, np.inf).min(axis=1))

@@ -101,6 +101,18 @@ def corrupted(draw):
     return bytes(data), bdf
 
 
+@pytest.mark.parametrize("bdf", [False, True])
+@pytest.mark.parametrize("plus", [False, True])
+def test_no_lie_in_any_field_of_a_header_is_more_than_a_reason(tmp_path, bdf, plus):
+    data = whole(bdf, plus, mixed=True)
+    path = tmp_path / f"lie.{'bdf' if bdf else 'edf'}"
+    for at, width in header_fields(int(data[252:256]))[1:]:
+        for lie in LIES:
+            path.write_bytes(data[:at] + lie.encode()[:width].ljust(width) + data[at + width :])
+            source, reason = opened(path)
+            assert source is not None or (path.name in reason and "\n" not in reason)
+
+
 @settings(deadline=5000, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(file=corrupted())
 def test_a_corrupted_file_is_refused_in_words_or_read_as_an_independent_reader_does(tmp_path_factory, file):

@@ -32,7 +32,7 @@ class Landmarks:
     scale_uv : np.ndarray, shape (C,)
         Amplitude of each EEG channel; those with none (0, NaN) are left out.
     rate_hz : float
-        Of the stored samples; a multiple of 100.
+        Of the samples that pass; a multiple of 100.
     """
 
     def __init__(self, scale_uv: np.ndarray, rate_hz: float) -> None:
@@ -46,17 +46,15 @@ class Landmarks:
         self._first = self._looked = (
             0  # hundredths of a second: the segment's start; what was dropped of its power
         )
-        self._samples = 0
         self._before: np.ndarray | None = None
 
-    def begin_segment(self) -> None:
-        """Say that what follows does not join what came before."""
+    def begin_segment(self, stored_s: float) -> None:
+        """Say that what follows does not join what came before: seconds of stored samples, without the gaps."""
         self._end_segment()
-        self._first, self._looked, self._before = self._samples // self._thin, 0, None
+        self._first, self._looked, self._before = round(stored_s / UNIT_S), 0, None
 
     def add(self, uv_CN: np.ndarray) -> None:
-        """Take a block of stored samples of the EEG channels, µV."""
-        self._samples += uv_CN.shape[1]
+        """Take a block of samples of the EEG channels, µV."""
         if not len(self._rows) or not uv_CN.shape[1]:
             return
         samples = uv_CN if len(self._rows) == len(uv_CN) else uv_CN[self._rows]

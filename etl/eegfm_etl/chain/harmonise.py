@@ -198,13 +198,10 @@ def _line(
 def _kernels(
     stored: Sequence[ChannelPlan], profile: Profile, line_hz: float | None, segment_s: float
 ) -> list[Kernel]:
-    return [
-        kernel_for(
-            channel.type,
-            profile,
-            line_freq_hz=line_hz,
-            source_nyquist_hz=channel.source_rate / 2,
-            segment_s=segment_s,
+    kernels = {
+        (kind, rate_hz): kernel_for(
+            kind, profile, line_freq_hz=line_hz, source_nyquist_hz=rate_hz / 2, segment_s=segment_s
         )
-        for channel in stored
-    ]
+        for kind, rate_hz in {(channel.type, channel.source_rate) for channel in stored}
+    }
+    return [kernels[channel.type, channel.source_rate] for channel in stored]

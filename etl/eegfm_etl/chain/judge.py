@@ -13,13 +13,13 @@ from eegfm_etl.chain.plan import Plan
 
 
 @dataclass(frozen=True)
-class Block:
-    """A stored block that waits to be judged."""
+class StoredBlocks:
+    """Stored blocks of one length that wait to be judged."""
 
-    start_s: float
-    stored_CN: np.ndarray
-    amplitude_uv: np.ndarray
-    correlation: np.ndarray
+    starts_s: np.ndarray  # (B,)
+    stored_CBN: np.ndarray
+    amplitude_uv: np.ndarray  # (B, C)
+    correlation: np.ndarray  # (B, C)
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Judgement:
 
 
 def judge(
-    blocks: Sequence[Block], plan: Plan, figures: SourceFigures, first_block: int, first_sample: int
+    held: Sequence[StoredBlocks], plan: Plan, figures: SourceFigures, first_block: int, first_sample: int
 ) -> Judgement:
     """Judge blocks that follow each other.
 
     Parameters
     ----------
-    blocks : sequence of Block
+    held : sequence of StoredBlocks
     plan : Plan
     figures : SourceFigures
         Of the whole recording.
@@ -49,29 +49,28 @@ def judge(
     -------
     Judgement
     """
-    numbers = range(first_block, first_block + len(blocks))
-    source = figures.blocks[first_block : numbers.stop]
+    samples = np.concatenate([np.full(len(one.starts_s), one.stored_CBN.shape[2]) for one in held])
+    place, source = slice(first_block, first_block + len(samples)), figures.blocks
     judged = quality.Judged(
-        flat=np.array([block.flat for block in source]),
-        clipped_share=figures.clipped_share[first_block : numbers.stop],
-        broken_share=np.array([block.broken / block.samples for block in source]),
-        high_freq=np.array([block.high_freq for block in source]),
-        amplitude_uv=np.array([block.amplitude_uv for block in blocks]),
-        correlation=np.array([block.correlation for block in blocks]),
+        flat=source.flat[place],
+        clipped_share=figures.clipped_share[place],
+        broken_share=source.broken[place] / source.samples[place],
+        high_freq=source.high_freq[place],
+        amplitude_uv=np.concatenate([one.amplitude_uv for one in held]),
+        correlation=np.concatenate([one.correlation for one in held]),
     )
     found = quality.faults(judged, plan.comparable)
     columns: dict[str, np.ndarray] = {
         "flat": judged.flat,
         "clipped_share": judged.clipped_share,
-        "line_ratio": np.array([figures.line_ratio(number, plan.line_freq_hz) for number in numbers]),
+        "line_ratio": figures.line_ratios(place, plan.line_freq_hz),
         "high_freq_ratio": judged.high_freq,
         "amplitude_uv": judged.amplitude_uv,
         "correlation": judged.correlation,
         "good": np.logical_not(found.any(axis=0)),
     }
-    samples = np.array([block.stored_CN.shape[1] for block in blocks])
     rows = _rows(
-        [block.start_s for block in blocks],
+        np.concatenate([one.starts_s for one in held]).tolist(),
         first_sample + np.cumsum(samples) - samples,
         samples,
         {name: values[:, plan.eeg] for name, values in columns.items()},

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from eegfm_etl.chain.quality import SourceBlock, clipped_shares, source_block
+from eegfm_etl.chain.quality import SourceBlocks, clipped_shares, source_blocks
 from eegfm_etl.chain.samples import Segment, chunks
 from eegfm_etl.chain.spectra import SpectrumMean
 from eegfm_etl.chain.strands import Strand
+from eegfm_etl.chain.stretches import stretches
 from eegfm_etl.chain.tape import Tape
 from eegfm_lake.schema import BLOCK_S, STEP_UV
 
@@ -29,21 +29,17 @@ _Range = tuple[np.ndarray, np.ndarray]
 class SourceFigures:
     """What the source's samples show, before any of them is changed."""
 
-    blocks: list[SourceBlock]  # of all segments, one for each stored block
+    blocks: SourceBlocks  # of all segments, one for each stored block
     clipped_share: np.ndarray  # (blocks, C)
     offsets_uv: np.ndarray  # (segments, C)
     spectrum: SpectrumMean
     lines_hz: tuple[float, ...]  # line frequencies that the blocks were measured at
+    broken: bool  # whether any sample is no number
 
-    @cached_property
-    def broken(self) -> bool:
-        """Whether any sample is no number."""
-        return any(np.any(block.broken) for block in self.blocks)
-
-    def line_ratio(self, block: int, line_hz: float | None) -> np.ndarray:
-        """Line ratio of a block's channels, shape (C,); NaN where the line frequency is unknown."""
-        ratios = self.blocks[block].line_ratios
-        return ratios[self.lines_hz.index(line_hz)] if line_hz else np.full(ratios.shape[1], np.nan)
+    def line_ratios(self, blocks: slice, line_hz: float | None) -> np.ndarray:
+        """Line ratios of some blocks, shape (B, C); NaN where the line frequency is unknown."""
+        ratios = self.blocks.line_ratios[blocks]
+        return ratios[:, self.lines_hz.index(line_hz)] if line_hz else np.full_like(ratios[:, 0], np.nan)
 
 
 def measure(strand: Strand, n_blocks: Sequence[int], lines_hz: tuple[float, ...]) -> SourceFigures:
@@ -62,27 +58,27 @@ def measure(strand: Strand, n_blocks: Sequence[int], lines_hz: tuple[float, ...]
     -------
     SourceFigures
     """
-    blocks: list[SourceBlock] = []
-    offsets = []
-    mean: SpectrumMean | None = None
+    found: list[SourceBlocks] = []
+    offsets, mean = [], SpectrumMean(len(strand.rows))
     seen: _Range | None = None
     for segment, count in zip(strand.segments, n_blocks, strict=True):
         tape = Tape(chunks(strand.source, segment, strand.chunk))
-        first = len(blocks)
-        for start, stop in _block_borders(segment, count, strand.rate_hz):
-            samples_CN = tape.take(start, stop)
-            block, psd_CF = _measured(samples_CN, strand.rate_hz, lines_hz, seen)
-            seen = _beside(seen, block)
-            mean = SpectrumMean(len(samples_CN)) if mean is None else mean
-            mean.add(psd_CF)
-            blocks.append(block)
-        sizes = [block.samples for block in blocks[first:]]
+        of_segment: list[SourceBlocks] = []
+        for stretch in stretches(_block_borders(segment, count, strand.rate_hz), 8 * len(strand.rows)):
+            samples_CBN = stretch.cut(tape.take(stretch.start, stretch.stop))
+            blocks, psd_CBF = _measured(samples_CBN, strand.rate_hz, lines_hz, seen)
+            seen = _beside(seen, blocks)
+            mean.add(psd_CBF)
+            of_segment.append(blocks)
         offsets.append(
-            np.average([block.middle for block in blocks[first:]], axis=0, weights=np.array(sizes))
+            np.average(
+                np.concatenate([one.middle for one in of_segment]),
+                axis=0,
+                weights=np.concatenate([one.samples for one in of_segment]),
+            )
         )
-    if mean is None:
-        raise ValueError("no segment to measure")
-    return SourceFigures(blocks, clipped_shares(blocks), np.array(offsets), mean, lines_hz)
+        found += of_segment
+    return _figures(_after_each_other(found), np.array(offsets), mean, lines_hz)
 
 
 def together(strands: Sequence[Strand], parts: Sequence[SourceFigures]) -> SourceFigures:
@@ -90,14 +86,19 @@ def together(strands: Sequence[Strand], parts: Sequence[SourceFigures]) -> Sourc
     if len(parts) == 1:
         return parts[0]
     rows = [strand.rows for strand in strands]
-    blocks = [_joined(rows, own) for own in zip(*(part.blocks for part in parts), strict=True)]
-    return SourceFigures(
-        blocks,
-        _scattered(rows, [part.clipped_share for part in parts]),
+    return _figures(
+        _joined(rows, [part.blocks for part in parts]),
         _scattered(rows, [part.offsets_uv for part in parts]),
         SpectrumMean.together([(own, part.spectrum) for own, part in zip(rows, parts, strict=True)]),
         parts[0].lines_hz,
     )
+
+
+def _figures(
+    blocks: SourceBlocks, offsets_uv: np.ndarray, spectrum: SpectrumMean, lines_hz: tuple[float, ...]
+) -> SourceFigures:
+    broken = bool(blocks.broken.any())
+    return SourceFigures(blocks, clipped_shares(blocks), offsets_uv, spectrum, lines_hz, broken)
 
 
 def steps_uv(figures: SourceFigures) -> np.ndarray:
@@ -116,8 +117,7 @@ def steps_uv(figures: SourceFigures) -> np.ndarray:
         µV. The range is that of the source around each block's median, in 98 % of the blocks: what lies
         beyond may saturate.
     """
-    ranges = np.array([block.range_uv for block in figures.blocks])
-    need = _HEADROOM * np.quantile(ranges, _RANGE_QUANTILE, axis=0, method="higher") / _INT16
+    need = _HEADROOM * np.quantile(figures.blocks.range_uv, _RANGE_QUANTILE, axis=0, method="higher") / _INT16
     finest = figures.spectrum.rms_uv(*_EEG_BAND_HZ) / _STEPS_AN_AMPLITUDE
     fine = np.full(len(need), _FINE_STEPS_UV[-1])
     for step in reversed(_FINE_STEPS_UV):
@@ -134,39 +134,45 @@ def _block_borders(segment: Segment, n_blocks: int, rate_hz: float) -> list[tupl
 
 
 def _measured(
-    samples_CN: np.ndarray, rate_hz: float, lines_hz: tuple[float, ...], seen: _Range | None
-) -> tuple[SourceBlock, np.ndarray]:
-    """Measure a block; one of many fast channels in parts, for measuring takes several times its memory."""
-    step = max(1, _BLOCK_BYTES // (samples_CN.itemsize * max(samples_CN.shape[1], 1)))
-    if step >= len(samples_CN):
-        return source_block(samples_CN, rate_hz, lines_hz, seen)
-    rows = [np.arange(at, min(at + step, len(samples_CN))) for at in range(0, len(samples_CN), step)]
+    samples_CBN: np.ndarray, rate_hz: float, lines_hz: tuple[float, ...], seen: _Range | None
+) -> tuple[SourceBlocks, np.ndarray]:
+    """Measure blocks; one of many fast channels in parts, for measuring takes several times its memory."""
+    step = max(1, _BLOCK_BYTES // max(samples_CBN[0].nbytes, 1))
+    if step >= len(samples_CBN):
+        return source_blocks(samples_CBN, rate_hz, lines_hz, seen)
+    rows = [np.arange(at, min(at + step, len(samples_CBN))) for at in range(0, len(samples_CBN), step)]
     parts = [
-        source_block(
-            samples_CN[own], rate_hz, lines_hz, None if seen is None else (seen[0][own], seen[1][own])
+        source_blocks(
+            samples_CBN[own], rate_hz, lines_hz, None if seen is None else (seen[0][own], seen[1][own])
         )
         for own in rows
     ]
-    return _joined(rows, [block for block, _ in parts]), np.concatenate([psd_CF for _, psd_CF in parts])
+    return _joined(rows, [blocks for blocks, _ in parts]), np.concatenate([psd for _, psd in parts])
 
 
-def _beside(seen: _Range | None, block: SourceBlock) -> _Range:
+def _beside(seen: _Range | None, blocks: SourceBlocks) -> _Range:
     """Lowest and highest sample of each channel so far."""
-    if seen is None:
-        return block.low, block.high
-    return np.minimum(seen[0], block.low), np.maximum(seen[1], block.high)
+    low, high = blocks.low.min(axis=0), blocks.high.max(axis=0)
+    return (low, high) if seen is None else (np.minimum(seen[0], low), np.maximum(seen[1], high))
 
 
-def _joined(rows: Sequence[np.ndarray], blocks: Sequence[SourceBlock]) -> SourceBlock:
-    """Join one block's figures of different channels."""
-    counts = [np.full(len(own), block.samples) for own, block in zip(rows, blocks, strict=True)]
-    same = len({block.samples for block in blocks}) == 1
-    columns = {
-        one.name: _scattered(rows, [getattr(block, one.name) for block in blocks])
-        for one in fields(SourceBlock)
-        if one.name != "samples"
-    }
-    return SourceBlock(samples=blocks[0].samples if same else _scattered(rows, counts), **columns)
+def _after_each_other(parts: Sequence[SourceBlocks]) -> SourceBlocks:
+    return SourceBlocks(
+        **{
+            one.name: np.concatenate([getattr(part, one.name) for part in parts])
+            for one in fields(SourceBlocks)
+        }
+    )
+
+
+def _joined(rows: Sequence[np.ndarray], parts: Sequence[SourceBlocks]) -> SourceBlocks:
+    """Join the figures of different channels of the same blocks."""
+    return SourceBlocks(
+        **{
+            one.name: _scattered(rows, [getattr(part, one.name) for part in parts])
+            for one in fields(SourceBlocks)
+        }
+    )
 
 
 def _scattered(rows: Sequence[np.ndarray], parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -22,98 +22,99 @@ REASONS = ("flat", "clipped", "not finite", "noisy", "high frequency noise", "un
 
 _SLACK = 1e-6  # of the range: samples this near are equal
 _CLOSE = 0.05  # of the range: samples this near are close
+_MAY_GROW = 1000  # times: what is still to come widens a recording's range by no more
 _FEWEST_AT_RAIL = 10
 _NEIGHBOURS = 4
 _FEWEST_FOR_REFERENCE = 8
-_THINNING, _FEWEST_THINNED = 4, 500  # every fourth sample serves some figures, where that leaves hundreds
+_THINNING, _FEWEST_THINNED = 4, 500
 _LINE_FOUND = 4.0  # power at the line over its surroundings, median over channels and blocks
 
 
 @dataclass(frozen=True)
-class SourceBlock:
-    """Figures of one block of source samples, a value a channel."""
+class SourceBlocks:
+    """Figures of consecutive blocks of source samples: the first axis is the block, the last one the channel."""
 
-    samples: int | np.ndarray  # one count, or a count a channel where their rates differ
+    samples: np.ndarray  # (B, C)
     middle: np.ndarray  # mean, µV
     low: np.ndarray
     high: np.ndarray
     at: (
         np.ndarray
-    )  # (2, C) samples at the block's minimum, at its maximum; 0 where that is far from the recording's
+    )  # (B, 2, C) samples at the block's minimum, at its maximum; 0 where that is far from the recording's
     close: (
         np.ndarray
-    )  # (2, C) samples within a twentieth of the block's range of them, where `at` is more than one
+    )  # (B, 2, C) samples within a twentieth of the block's range of them, where `at` is more than one
     flat: np.ndarray
     range_uv: np.ndarray  # largest distance from the middle
     broken: np.ndarray  # samples that are no finite number
-    line_ratios: np.ndarray  # (line frequencies, C)
+    line_ratios: np.ndarray  # (B, line frequencies, C)
     high_freq: np.ndarray
 
 
-def source_block(
-    block_CN: np.ndarray,
+def source_blocks(
+    samples_CBN: np.ndarray,
     rate_hz: float,
     lines_hz: Sequence[float],
     seen: tuple[np.ndarray, np.ndarray] | None = None,
-) -> tuple[SourceBlock, np.ndarray]:
-    """Measure a block of samples as they came.
+) -> tuple[SourceBlocks, np.ndarray]:
+    """Measure blocks of samples as they came.
 
     Parameters
     ----------
-    block_CN : np.ndarray, shape (C, N)
-        µV; samples that are no number, or beyond `LARGEST_UV`, count as the channel's median.
+    samples_CBN : np.ndarray, shape (C, B, N)
+        µV; samples that are no number, or beyond `LARGEST_UV`, count as the channel's median in the block.
     rate_hz : float
     lines_hz : sequence of float
         Line frequencies in question.
     seen : (np.ndarray, np.ndarray), optional
-        Lowest and highest sample of each channel in the blocks before this one.
+        Lowest and highest sample of each channel in the blocks before these.
 
     Returns
     -------
-    block : SourceBlock
-    psd_CF : np.ndarray, shape (C, F)
+    blocks : SourceBlocks
+    psd_CBF : np.ndarray, shape (C, B, F)
         As `eegfm_etl.chain.spectra.spectrum` gives it.
     """
-    low, high = block_CN.min(axis=1), block_CN.max(axis=1)
-    broken = np.zeros(len(block_CN), dtype=np.int64)
+    low, high = samples_CBN.min(axis=2), samples_CBN.max(axis=2)
+    broken = np.zeros(low.shape, dtype=np.int64)
     if not ((low > -LARGEST_UV) & (high < LARGEST_UV)).all():
-        finite = np.abs(block_CN) < LARGEST_UV
-        broken = (~finite).sum(axis=1)
-        medians = np.array(
-            [np.median(row[ok]) if ok.any() else 0.0 for row, ok in zip(block_CN, finite, strict=True)]
-        )
-        block_CN = np.where(finite, block_CN, medians[:, None])
-        low, high = block_CN.min(axis=1), block_CN.max(axis=1)
-    around_CN, middle = without_mean(block_CN)
-    thin_CN = around_CN[:, :: _thinning(around_CN)]
-    psd_CF = spectrum(around_CN, rate_hz)
-    lowest, highest = seen or (low, high)
-    reach = _CLOSE * (high - low)
+        finite = np.abs(samples_CBN) < LARGEST_UV
+        broken = np.count_nonzero(~finite, axis=2)
+        medians = median(np.where(finite, samples_CBN, np.nan))[..., None]
+        samples_CBN = np.where(finite, samples_CBN, np.nan_to_num(medians))
+        low, high = samples_CBN.min(axis=2), samples_CBN.max(axis=2)
+    around_CBN, middle = without_mean(samples_CBN)
+    thin_CBN = thinned(around_CBN)
+    psd_CBF = spectrum(around_CBN, rate_hz)
+    lowest, highest = low.min(axis=1), high.max(axis=1)
+    if seen is not None:
+        lowest, highest = np.minimum(lowest, seen[0]), np.maximum(highest, seen[1])
     # Only where the end may be the recording's own, by what was seen so far: elsewhere it is no rail
-    may_be = (low <= lowest + reach, high >= highest - reach)
-    at, close = _at_the_ends(around_CN, low - middle, high - middle, may_be)
-    block = SourceBlock(
-        samples=block_CN.shape[1],
-        middle=middle,
-        low=low,
-        high=high,
-        at=at,
-        close=close,
-        flat=np.einsum("cn,cn->c", thin_CN, thin_CN) < FLAT_UV**2 * thin_CN.shape[1],
-        range_uv=np.maximum(high - middle, middle - low),
-        broken=broken,
-        line_ratios=np.array([line_ratio(psd_CF, line) for line in lines_hz]),
-        high_freq=high_freq_ratio(psd_CF, rate_hz / 2),
+    reach = _SLACK * _MAY_GROW * (highest - lowest)
+    may_be = (low <= (lowest + reach)[:, None], high >= (highest - reach)[:, None])
+    at, close = _at_the_ends(around_CBN, low - middle, high - middle, may_be)
+    blocks = SourceBlocks(
+        samples=np.full(low.T.shape, samples_CBN.shape[2]),
+        middle=middle.T,
+        low=low.T,
+        high=high.T,
+        at=at.T,
+        close=close.T,
+        flat=np.einsum("cbn,cbn->bc", thin_CBN, thin_CBN) < FLAT_UV**2 * thin_CBN.shape[2],
+        range_uv=np.maximum(high - middle, middle - low).T,
+        broken=broken.T,
+        line_ratios=np.stack([line_ratio(psd_CBF, line).T for line in lines_hz], axis=1),
+        high_freq=high_freq_ratio(psd_CBF, rate_hz / 2).T,
     )
-    return block, psd_CF
+    return blocks, psd_CBF
 
 
-def detect_line(blocks: Sequence[SourceBlock], lines_hz: Sequence[float], eeg: np.ndarray) -> float | None:
+def detect_line(blocks: SourceBlocks, lines_hz: Sequence[float], eeg: np.ndarray) -> float | None:
     """Find the line frequency in the source: the one that stands out in the median EEG channel.
 
     Parameters
     ----------
-    blocks : sequence of SourceBlock
+    blocks : SourceBlocks
     lines_hz : sequence of float
         The candidates, as the blocks were measured with.
     eeg : np.ndarray of int
@@ -126,14 +127,14 @@ def detect_line(blocks: Sequence[SourceBlock], lines_hz: Sequence[float], eeg: n
     """
     found = {}
     for row, line in enumerate(lines_hz):
-        ratios = np.array([block.line_ratios[row, eeg] for block in blocks])
+        ratios = blocks.line_ratios[:, row, eeg]
         ratios = ratios[np.isfinite(ratios)]
         found[line] = float(np.median(ratios)) if ratios.size else 0.0
     best = max(found, key=found.__getitem__)
     return best if found[best] >= _LINE_FOUND else None
 
 
-def clipped_shares(blocks: Sequence[SourceBlock]) -> np.ndarray:
+def clipped_shares(blocks: SourceBlocks) -> np.ndarray:
     """Share of samples at the rail, per block and channel.
 
     The rail is the recording's own minimum or maximum, where at least ten samples, one in a thousand, lie
@@ -141,47 +142,43 @@ def clipped_shares(blocks: Sequence[SourceBlock]) -> np.ndarray:
 
     Parameters
     ----------
-    blocks : sequence of SourceBlock
-        All blocks of the recording.
+    blocks : SourceBlocks
+        All of the recording.
 
     Returns
     -------
     np.ndarray, shape (blocks, C)
     """
-    samples = np.array([block.samples for block in blocks])[:, None]
-    lows, highs = np.array([b.low for b in blocks]), np.array([b.high for b in blocks])
-    spread = highs.max(axis=0) - lows.min(axis=0)
-    shares = np.zeros(lows.shape)
+    low, high = blocks.low.min(axis=0), blocks.high.max(axis=0)
+    spread = high - low
+    shares = np.zeros(blocks.low.shape)
     for side, at_rail in enumerate(
-        [lows <= lows.min(axis=0) + _SLACK * spread, highs >= highs.max(axis=0) - _SLACK * spread]
+        [blocks.low <= low + _SLACK * spread, blocks.high >= high - _SLACK * spread]
     ):
-        at, close = (
-            np.where(at_rail, [getattr(b, name)[side] for b in blocks], 0) for name in ("at", "close")
-        )
-        enough = np.maximum(_FEWEST_AT_RAIL, 1e-3 * np.where(at_rail, samples, 0).sum(axis=0))
+        at, close = (np.where(at_rail, counts[:, side], 0) for counts in (blocks.at, blocks.close))
+        enough = np.maximum(_FEWEST_AT_RAIL, 1e-3 * np.where(at_rail, blocks.samples, 0).sum(axis=0))
         railed = (spread > 0) & (at.sum(axis=0) >= enough) & (at.sum(axis=0) >= close.sum(axis=0) / 2)
-        shares += np.where(railed, at, 0) / samples
+        shares += np.where(railed, at, 0) / blocks.samples
     return shares
 
 
-def standing(blocks: Sequence[SourceBlock]) -> dict[int, str]:
+def standing(blocks: SourceBlocks) -> dict[int, str]:
     """Find channels that never change: row → "all zero" or "constant".
 
     Parameters
     ----------
-    blocks : sequence of SourceBlock
-        All blocks of the recording.
+    blocks : SourceBlocks
+        All of the recording.
 
     Returns
     -------
     dict of int to str
     """
-    lows, highs = np.array([b.low for b in blocks]), np.array([b.high for b in blocks])
-    same = (lows.min(axis=0) == highs.max(axis=0)) & ~np.any([b.broken for b in blocks], axis=0)
-    return {int(row): "constant" if lows[0, row] else "all zero" for row in np.flatnonzero(same)}
+    same = (blocks.low.min(axis=0) == blocks.high.max(axis=0)) & ~blocks.broken.any(axis=0)
+    return {int(row): "constant" if blocks.low[0, row] else "all zero" for row in np.flatnonzero(same)}
 
 
-def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list[int]]:
+def twins(blocks: SourceBlocks, types: Sequence[str]) -> dict[int, list[int]]:
     """Find channels of one type that hold the same samples: row → rows of the others.
 
     Channels are compared by the figures of all their blocks (median, extremes, samples near them, spectral ratios),
@@ -189,8 +186,8 @@ def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list
 
     Parameters
     ----------
-    blocks : sequence of SourceBlock
-        All blocks of the recording.
+    blocks : SourceBlocks
+        All of the recording.
     types : sequence of str
         Type of each channel.
 
@@ -198,15 +195,20 @@ def twins(blocks: Sequence[SourceBlock], types: Sequence[str]) -> dict[int, list
     -------
     dict of int to list of int
     """
+    n_channels = blocks.low.shape[1]
     figures = np.concatenate(
-        [np.concatenate([[b.middle, b.low, b.high], b.at, b.close]) for b in blocks], dtype=np.float64
+        [
+            one.reshape(-1, n_channels)
+            for one in (blocks.middle, blocks.low, blocks.high, blocks.at, blocks.close)
+        ],
+        dtype=np.float64,
     )
     still = standing(blocks)
     groups: dict[tuple[str, bytes], list[int]] = {}
     for row, column in enumerate(np.ascontiguousarray(figures.T)):
         if row not in still:
             groups.setdefault((types[row], column.tobytes()), []).append(row)
-    spectra = np.concatenate([[b.high_freq, *b.line_ratios] for b in blocks])
+    spectra = np.concatenate([blocks.high_freq, blocks.line_ratios.reshape(-1, n_channels)])
     return {
         row: others
         for rows in groups.values()
@@ -249,43 +251,59 @@ def _neighbours(positions: bytes) -> np.ndarray | Sequence[np.ndarray]:
     return np.stack(lists) if len({len(one) for one in lists}) == 1 else lists
 
 
-def robust_sd(block_CN: np.ndarray) -> np.ndarray:
-    """1.4826 times the median distance from the mean, per channel, of every fourth sample: cheap, and robust."""
-    thin_CN = block_CN[:, :: _thinning(block_CN)]
-    distance = thin_CN - thin_CN.mean(axis=1, keepdims=True)
-    return 1.4826 * median(np.abs(distance, out=distance))
+def thinned(blocks: np.ndarray) -> np.ndarray:
+    """Every fourth sample where that leaves hundreds, else all: neighbours say the same of a channel's spread."""
+    return blocks[..., ::_THINNING] if blocks.shape[-1] >= _FEWEST_THINNED else blocks
+
+
+def robust_sd(blocks: np.ndarray) -> np.ndarray:
+    """1.4826 times the median distance from the mean, per block, of every fourth sample: cheap, and robust."""
+    thin = np.ascontiguousarray(thinned(blocks))
+    distance = thin - thin.mean(axis=-1, keepdims=True)
+    np.abs(distance, out=distance)
+    half = distance.shape[-1] // 2  # finding one value takes half of the time of sorting all
+    distance.partition(half, axis=-1)
+    return np.asarray(1.4826 * distance[..., half])
 
 
 def neighbour_correlation(
-    block_CN: np.ndarray, usable: np.ndarray, near: np.ndarray | Sequence[np.ndarray]
+    samples_CBN: np.ndarray, usable_BC: np.ndarray, near: np.ndarray | Sequence[np.ndarray]
 ) -> np.ndarray:
     """Largest absolute correlation of each EEG channel with a neighbour, on a temporary robust reference.
 
     Parameters
     ----------
-    block_CN : np.ndarray, shape (C, N)
-        EEG channels in µV.
-    usable : np.ndarray of bool, shape (C,)
+    samples_CBN : np.ndarray, shape (C, B, N)
+        Blocks of the EEG channels in µV.
+    usable_BC : np.ndarray of bool, shape (B, C)
         Channels that the reference, the median over channels, is made of.
     near : sequence of np.ndarray
         As `neighbours` gives them.
 
     Returns
     -------
-    np.ndarray, shape (C,)
-        NaN with fewer than eight usable channels: then the reference would be one of them.
+    np.ndarray, shape (B, C)
+        NaN in blocks with fewer than eight usable channels: then the reference would be one of them.
     """
+    usable = usable_BC[0]
+    if (usable_BC != usable).any():
+        parts = [
+            neighbour_correlation(samples_CBN[:, [row]], usable_BC[[row]], near)
+            for row in range(len(usable_BC))
+        ]
+        return np.concatenate(parts)
     if usable.sum() < _FEWEST_FOR_REFERENCE:
-        return np.full(len(block_CN), np.nan)
-    thin_CN = block_CN[:, :: 2 * _thinning(block_CN)]
-    centred = thin_CN - median(np.ascontiguousarray(thin_CN[usable].T))
-    centred -= centred.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1)
-    unit = centred / np.where(length > 0, length, 1)[:, None]
-    matrix = np.abs(unit @ unit.T)
+        return np.full(usable_BC.shape, np.nan)
+    thin_BCN = thinned(samples_CBN)[..., ::2].transpose(1, 0, 2)
+    centred = thin_BCN - median(np.ascontiguousarray(thin_BCN[:, usable].transpose(0, 2, 1)))[:, None]
+    centred -= centred.mean(axis=2, keepdims=True)
+    length = np.sqrt(np.einsum("bcn,bcn->bc", centred, centred))
+    unit = centred / np.where(length > 0, length, 1)[..., None]
+    matrices = np.abs(unit @ unit.transpose(0, 2, 1))
     if isinstance(near, np.ndarray):
-        return matrix[np.arange(len(matrix))[:, None], near].max(axis=1).astype(np.float64)
-    return np.array([matrix[row, others].max() for row, others in enumerate(near)], dtype=np.float64)
+        return matrices[:, np.arange(len(near))[:, None], near].max(axis=2).astype(np.float64)
+    found = [matrices[:, row, others].max(axis=1) for row, others in enumerate(near)]
+    return np.stack(found, axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -326,10 +344,6 @@ def faults(figures: Judged, comparable: np.ndarray) -> np.ndarray:
     return found
 
 
-def _thinning(block_CN: np.ndarray) -> int:
-    return _THINNING if block_CN.shape[1] >= _FEWEST_THINNED else 1
-
-
 def _outliers(values_BC: np.ndarray) -> np.ndarray:
     """Tell which values are far above their block's median; a block of few known values has none."""
     known = np.isfinite(values_BC) & (values_BC > 0)
@@ -343,23 +357,18 @@ def _outliers(values_BC: np.ndarray) -> np.ndarray:
 
 
 def _at_the_ends(
-    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, may_be: tuple[np.ndarray, np.ndarray]
+    around_CBN: np.ndarray, low: np.ndarray, high: np.ndarray, may_be: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count samples at the ends and close to them, (2, C) each; close only where more than one lies at an end."""
-    at, close = np.zeros((2, 2, len(block_CN)), dtype=np.int64)
-    for side, rows in enumerate(np.flatnonzero(one) for one in may_be):
-        at[side, rows] = _at_one_end(block_CN, low, high, rows, side, _SLACK)
-        close[side] = at[side]
-        several = rows[at[side, rows] > 1]
-        close[side, several] = _at_one_end(block_CN, low, high, several, side, _CLOSE)
+    """Count samples at the ends and close to them, (C, 2, B) each; close only where more than one lies at an end."""
+    at, close = np.zeros((2, len(low), 2, low.shape[1]), dtype=np.int64)
+    reach = (high - low).astype(around_CBN.dtype)
+    for side, end in enumerate((low, high)):
+        rows = np.nonzero(may_be[side])
+        distance = around_CBN[rows] - end[rows].astype(around_CBN.dtype)[:, None]
+        np.abs(distance, out=distance)
+        here = np.count_nonzero(distance <= _SLACK * reach[rows][:, None], axis=1)
+        near, several = here.copy(), np.flatnonzero(here > 1)
+        within = distance[several] <= _CLOSE * reach[rows][several, None]
+        near[several] = np.count_nonzero(within, axis=1)
+        at[:, side][rows], close[:, side][rows] = here, near
     return at, close
-
-
-def _at_one_end(
-    block_CN: np.ndarray, low: np.ndarray, high: np.ndarray, rows: np.ndarray, side: int, share: float
-) -> np.ndarray:
-    reach = share * (high[rows] - low[rows])
-    chosen = block_CN if len(rows) == len(block_CN) else block_CN[rows]
-    if side == 0:
-        return np.count_nonzero(chosen <= (low[rows] + reach).astype(chosen.dtype)[:, None], axis=1)
-    return np.count_nonzero(chosen >= (high[rows] - reach).astype(chosen.dtype)[:, None], axis=1)

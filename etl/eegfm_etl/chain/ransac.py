@@ -30,14 +30,14 @@ _HEAD_CENTRE_M = np.array([0.0, 0.008, 0.040])
 
 @dataclass
 class Covariances:
-    """Covariances of windows spread over a recording, at half the stored rate; memory does not grow with its length.
+    """Covariances of windows spread over a recording; memory does not grow with its length.
 
     Parameters
     ----------
     rate_hz : float
-        Of the stored samples.
+        Of the samples that pass; some 100 Hz, for PREP judges below 50 Hz.
     total : int
-        Stored samples of the recording.
+        Samples of the recording at that rate.
     """
 
     rate_hz: float
@@ -46,21 +46,19 @@ class Covariances:
     _seen: int = 0
 
     def add(self, eeg_CN: np.ndarray) -> None:
-        """Take a block of stored samples of the EEG channels, µV."""
+        """Take a block of samples of the EEG channels, µV."""
         if len(eeg_CN) < FEWEST_CHANNELS:
             return
-        second = round(self.rate_hz / 2)  # of samples at half the rate: PREP judges below 50 Hz
-        window = 2 * second * WINDOW_S
+        second = round(self.rate_hz)
+        window = second * WINDOW_S
         every = max(1, -(-(self.total // window) // MOST_WINDOWS))
-        for start in range(0, eeg_CN.shape[1] - window + 1, window):
-            if self._seen % every == 0:
-                halved = eeg_CN[:, start : start + window : 2] + eeg_CN[:, start + 1 : start + window : 2]
-                seconds = halved.reshape(len(halved), WINDOW_S, second)
-                seconds -= seconds.mean(
-                    axis=2, keepdims=True
-                )  # the trend, which each electrode has of its own
-                self.matrices.append(halved @ halved.T)
-            self._seen += 1
+        count = eeg_CN.shape[1] // window
+        seconds = eeg_CN[:, : count * window].reshape(len(eeg_CN), count, WINDOW_S, second)
+        seconds = seconds[:, -self._seen % every :: every]
+        self._seen += count
+        # Less the trend, which each electrode has of its own
+        level = (seconds - seconds.mean(axis=3, keepdims=True)).reshape(*seconds.shape[:2], window)
+        self.matrices += [level[:, row] @ level[:, row].T for row in range(level.shape[1])]
 
 
 def unpredicted_share(

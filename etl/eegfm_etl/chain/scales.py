@@ -22,13 +22,14 @@ class Scales:
     def add(self, stored: Sequence[np.ndarray]) -> None:
         """Count every other value of blocks, each (C, N) int16: neighbours say the same. Fewest calls are fastest."""
         values = np.concatenate([block[:, ::2] for block in stored], axis=1)
-        low, high = int(values.min()), int(values.max())
-        if low < -_REACH or high > _REACH:
+        lows, highs = values.min(axis=1).astype(np.int64), values.max(axis=1).astype(np.int64)
+        if lows.min() < -_REACH or highs.max() > _REACH:
             np.clip(values, -_REACH, _REACH, out=values)
-            low, high = max(low, -_REACH), min(high, _REACH)
-        self._first, self._last = min(self._first, low + _REACH), max(self._last, high + _REACH)
-        for counts, row in zip(self._counts[:, low + _REACH : high + _REACH + 1], values, strict=True):
-            counts += np.bincount(row - low, minlength=high - low + 1)
+            lows, highs = np.clip(lows, -_REACH, _REACH), np.clip(highs, -_REACH, _REACH)
+        self._first = min(self._first, int(lows.min()) + _REACH)
+        self._last = max(self._last, int(highs.max()) + _REACH)
+        for counts, row, low, high in zip(self._counts, values, lows.tolist(), highs.tolist(), strict=True):
+            counts[low + _REACH : high + _REACH + 1] += np.bincount(row - low)
 
     def robust_sd(self) -> np.ndarray:
         """Give 1.4826 times the median distance from the median, (C,), in stored steps."""

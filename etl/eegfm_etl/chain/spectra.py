@@ -19,47 +19,47 @@ SHORTEST_S = 2.0
 _FEWEST = 4  # samples: a Hann window over fewer is zero
 
 
-def without_mean(block_CN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take each channel's mean off: (C, N) float32, which keeps what is left once an offset is gone, and (C,)."""
-    mean_C = block_CN.mean(axis=1)
-    centred_CN = np.empty(block_CN.shape, np.float32)
-    np.subtract(block_CN, mean_C[:, None], out=centred_CN, casting="same_kind")
-    return centred_CN, mean_C
+def without_mean(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take the mean over the last axis off: float32, which keeps what is left once an offset is gone, and the means."""
+    means = blocks.mean(axis=-1)
+    centred = np.empty(blocks.shape, np.float32)
+    np.subtract(blocks, means[..., None], out=centred, casting="same_kind")
+    return centred, means
 
 
-def spectrum(centred_CN: np.ndarray, rate_hz: float) -> np.ndarray:
+def spectrum(centred: np.ndarray, rate_hz: float) -> np.ndarray:
     """Power spectral density in bins of 0.5 Hz: one Hann window over a block.
 
     Parameters
     ----------
-    centred_CN : np.ndarray, shape (C, N), float32
-        µV, as `without_mean` gives them.
+    centred : np.ndarray, shape (..., N), float32
+        µV of blocks, as `without_mean` gives them.
     rate_hz : float
 
     Returns
     -------
-    np.ndarray, shape (C, F)
+    np.ndarray, shape (..., F)
         µV²/Hz at `FREQS_HZ`; NaN above the Nyquist frequency and for blocks under 2 s.
     """
-    n_channels, n = centred_CN.shape
-    psd_CF = np.full((n_channels, len(FREQS_HZ)), np.nan)
+    lead, n = centred.shape[:-1], centred.shape[-1]
+    psd = np.full((*lead, len(FREQS_HZ)), np.nan)
     if n < max(SHORTEST_S * rate_hz, _FEWEST):
-        return psd_CF
+        return psd
     window, (first, edges, widths) = _hann(n), _bins(n, rate_hz)
     # Real and imaginary parts side by side: twice as many numbers, one pass
-    squares = fft.rfft(centred_CN * window, axis=1, overwrite_x=True).view(np.float32)
+    squares = fft.rfft(centred * window, axis=-1, overwrite_x=True).view(np.float32)
     np.square(squares, out=squares)
     known = len(widths)
     if known and (widths == widths[0]).all():
         width = 2 * int(widths[0])
-        bins = squares[:, 2 * first : 2 * first + known * width].reshape(n_channels, known, width)
+        bins = squares[..., 2 * first : 2 * first + known * width].reshape(*lead, known, width)
         sums = bins @ np.ones(width, np.float32)  # a quarter of the time that adding ragged bins takes
     elif known:
-        sums = np.add.reduceat(squares[:, : 2 * edges[-1]], 2 * edges[:-1], axis=1)
+        sums = np.add.reduceat(squares[..., : 2 * edges[-1]], 2 * edges[:-1], axis=-1)
     else:
-        return psd_CF
-    np.multiply(sums, (2 / (rate_hz * np.square(window).sum()) / widths)[None], out=psd_CF[:, :known])
-    return psd_CF
+        return psd
+    np.multiply(sums, 2 / (rate_hz * np.square(window).sum()) / widths, out=psd[..., :known])
+    return psd
 
 
 @lru_cache(maxsize=64)
@@ -78,20 +78,26 @@ def _hann(n: int) -> np.ndarray:
     return window
 
 
-def line_ratio(psd_CF: np.ndarray, line_hz: float) -> np.ndarray:
+def line_ratio(psd: np.ndarray, line_hz: float) -> np.ndarray:
     """Power at the line frequency over the median power 2 to 6 Hz beside it.
+
+    Parameters
+    ----------
+    psd : np.ndarray, shape (..., F)
+        Of channels of one rate.
+    line_hz : float
 
     Returns
     -------
-    np.ndarray, shape (C,)
+    np.ndarray, shape (...)
         NaN where the line lies outside the source's band.
     """
-    known = np.count_nonzero(np.isfinite(psd_CF[:1]).all(axis=0))  # channels of one rate
+    known = np.count_nonzero(np.isfinite(psd.reshape(-1, psd.shape[-1])[:1]))
     peak, beside = _around(line_hz, int(known))
     if not len(peak) or not len(beside):
-        return np.full(len(psd_CF), np.nan)
+        return np.full(psd.shape[:-1], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return psd_CF[:, peak].max(axis=1) / median(psd_CF[:, beside])
+        return np.asarray(psd[..., peak].max(axis=-1) / median(psd[..., beside]))
 
 
 @lru_cache(maxsize=64)
@@ -101,21 +107,27 @@ def _around(line_hz: float, known: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(distance <= 0.5), np.flatnonzero((distance >= 2) & (distance <= 6))
 
 
-def high_freq_ratio(psd_CF: np.ndarray, nyquist_hz: float) -> np.ndarray:
+def high_freq_ratio(psd: np.ndarray, nyquist_hz: float) -> np.ndarray:
     """Amplitude above 50 Hz over amplitude at 1 to 50 Hz, surroundings of 50 and 60 Hz left out.
+
+    Parameters
+    ----------
+    psd : np.ndarray, shape (..., F)
+    nyquist_hz : float
+        Of the source.
 
     Returns
     -------
-    np.ndarray, shape (C,)
+    np.ndarray, shape (...)
         NaN where the source's band ends below 55 Hz.
     """
     top = min(0.84 * nyquist_hz, 100.0)
     if top < 55.0:
-        return np.full(len(psd_CF), np.nan)
+        return np.full(psd.shape[:-1], np.nan)
     weights_F2 = _upper_and_lower(top)
-    power_C2 = psd_CF[:, : len(weights_F2)] @ weights_F2
+    power = psd[..., : len(weights_F2)] @ weights_F2
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(power_C2[:, 0] / power_C2[:, 1])
+        return np.sqrt(power[..., 0] / power[..., 1])
 
 
 @lru_cache(maxsize=64)
@@ -138,11 +150,11 @@ class SpectrumMean:
         self._sum_CF = np.zeros((n_channels, len(FREQS_HZ)))
         self._blocks_C = np.zeros(n_channels, dtype=np.int64)
 
-    def add(self, psd_CF: np.ndarray) -> None:
-        """Count a block's spectrum, shape (C, F)."""
-        if np.isfinite(psd_CF).any():
-            self._sum_CF += psd_CF
-            self._blocks_C += 1
+    def add(self, psd_CBF: np.ndarray) -> None:
+        """Count the spectra of blocks of one length, shape (C, B, F)."""
+        if np.isfinite(psd_CBF).any():
+            self._sum_CF += psd_CBF.sum(axis=1)
+            self._blocks_C += psd_CBF.shape[1]
 
     def median(self, rows: np.ndarray) -> np.ndarray:
         """Give the median over some channels, shape (F,): µV²/Hz, NaN where unknown."""

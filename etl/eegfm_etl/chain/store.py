@@ -1,7 +1,8 @@
 """The second pass: resample, filter, judge, quantise and write, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy import signal
 from eegfm_etl.chain import quality
 from eegfm_etl.chain.filters import TYPE_BANDS, filtered, shortest_high_passed_s
 from eegfm_etl.chain.fingerprint import Landmarks
-from eegfm_etl.chain.judge import Block, judge
+from eegfm_etl.chain.judge import StoredBlocks, judge
 from eegfm_etl.chain.measure import SourceFigures
 from eegfm_etl.chain.plan import Plan
 from eegfm_etl.chain.ransac import Covariances, unpredicted_share
@@ -20,7 +21,8 @@ from eegfm_etl.chain.samples import chunks
 from eegfm_etl.chain.scales import Scales
 from eegfm_etl.chain.spectra import SHORTEST_S, SpectrumMean, spectrum, without_mean
 from eegfm_etl.chain.strands import Strand
-from eegfm_etl.chain.tape import Frames, fitted, in_pieces
+from eegfm_etl.chain.stretches import Stretch, stretches
+from eegfm_etl.chain.tape import Frames, Tape, fitted
 from eegfm_etl.chain.transform import transformed
 from eegfm_etl.channels import ChannelPlan
 from eegfm_lake.schema import BLOCK_S
@@ -78,27 +80,35 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     near = quality.neighbours(positions[plan.comparable])
     names = [channel.name for channel in plan.stored]
     rows, rate_hz = plan.comparable, plan.profile.rate_hz
-    total_stored = sum(plan.ratio.stored(segment.samples) for segment in plan.segments)
-    covariances = Covariances(rate_hz, total_stored)
-    landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz)
+    totals = [plan.ratio.stored(segment.samples) for segment in plan.segments]
+    firsts = accumulate(totals, initial=0)
+    covariances = Covariances(rate_hz / 2, sum(totals) // 2)
+    landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz / 2)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
-        held: list[Block] = []
-        for index, segment in enumerate(plan.segments):
-            total = plan.ratio.stored(segment.samples)
-            landmarks.begin_segment()
-            for number, filtered_CN in enumerate(_blocks(plan, figures, index, total)):
+        held: list[StoredBlocks] = []
+        for index, (segment, total, first) in enumerate(zip(plan.segments, totals, firsts, strict=False)):
+            landmarks.begin_segment(first / rate_hz)
+            borders = [(start, min(start + plan.block, total)) for start in range(0, total, plan.block)]
+            parts = stretches(borders, 4 * len(names))
+            for stretch, filtered_CN in zip(parts, _pieces(plan, figures, index, parts), strict=True):
                 stored_CN, uv_CN = _quantised(filtered_CN, plan.steps_uv, tally)
                 eeg_CN = uv_CN if len(rows) == len(uv_CN) else uv_CN[rows]
-                covariances.add(eeg_CN)
-                landmarks.add(eeg_CN)
-                tally.spectrum.add(spectrum(without_mean(uv_CN)[0], rate_hz))
-                correlation = np.full(len(uv_CN), np.nan)
-                if len(rows) and uv_CN.shape[1] >= SHORTEST_S * rate_hz:
-                    live = ~figures.blocks[len(tally.blocks) + len(held)].flat[rows]
-                    correlation[rows] = quality.neighbour_correlation(eeg_CN, live, near)
-                start_s = segment.start_s + number * BLOCK_S
-                held.append(Block(start_s, stored_CN, quality.robust_sd(uv_CN), correlation))
-                if len(held) == _BLOCKS_HELD:
+                halved_CN = _halved(eeg_CN)
+                covariances.add(halved_CN)
+                landmarks.add(halved_CN)
+                tally.spectrum.add(spectrum(without_mean(stretch.cut(uv_CN))[0], rate_hz))
+                done = len(tally.blocks) + sum(len(one.starts_s) for one in held)
+                live = ~figures.blocks.flat[done : done + stretch.blocks, rows]
+                numbers = stretch.start // plan.block + np.arange(stretch.blocks)
+                held.append(
+                    StoredBlocks(
+                        starts_s=segment.start_s + BLOCK_S * numbers,
+                        stored_CBN=stretch.cut(stored_CN),
+                        amplitude_uv=quality.robust_sd(stretch.cut(uv_CN)).T,
+                        correlation=_correlation(plan, stretch.cut(eeg_CN), live, near),
+                    )
+                )
+                if done + stretch.blocks - len(tally.blocks) >= _BLOCKS_HELD:
                     _write(held, plan, figures, tally, writer)
         if held:
             _write(held, plan, figures, tally, writer)
@@ -108,15 +118,34 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     return tally
 
 
-def _write(held: list[Block], plan: Plan, figures: SourceFigures, tally: Tally, writer: SignalWriter) -> None:
+def _correlation(
+    plan: Plan, eeg_CBN: np.ndarray, live: np.ndarray, near: np.ndarray | Sequence[np.ndarray]
+) -> np.ndarray:
+    """Correlation of every stored channel with its neighbours, (B, C); NaN where it is not compared."""
+    correlation = np.full((len(live), len(plan.stored)), np.nan)
+    if len(eeg_CBN) and eeg_CBN.shape[2] >= SHORTEST_S * plan.profile.rate_hz:
+        correlation[:, plan.comparable] = quality.neighbour_correlation(eeg_CBN, live, near)
+    return correlation
+
+
+def _halved(samples_CN: np.ndarray) -> np.ndarray:
+    """Make one sample of two: what goes on below 50 Hz takes half of the numbers."""
+    even = samples_CN.shape[1] // 2 * 2
+    halved_CN: np.ndarray = samples_CN[:, :even:2] + samples_CN[:, 1:even:2]
+    halved_CN *= np.float32(0.5)
+    return halved_CN
+
+
+def _write(
+    held: list[StoredBlocks], plan: Plan, figures: SourceFigures, tally: Tally, writer: SignalWriter
+) -> None:
     """Judge and write the blocks held, and forget them."""
     judged = judge(held, plan, figures, len(tally.blocks), tally.samples)
-    stored = [block.stored_CN for block in held]
-    writer.write_blocks(stored, judged.columns)
-    tally.scales.add(stored)
+    writer.write_blocks([block for one in held for block in one.stored_CBN.swapaxes(0, 1)], judged.columns)
+    tally.scales.add([one.stored_CBN.reshape(len(one.stored_CBN), -1) for one in held])
     tally.faulty_s += judged.faulty_s
     tally.blocks += judged.rows
-    tally.samples += sum(block.shape[1] for block in stored)
+    tally.samples += sum(one.stored_CBN[0].size for one in held)
     held.clear()
 
 
@@ -130,20 +159,18 @@ def _unpredicted(covariances: Covariances, positions_C3: np.ndarray, tally: Tall
     return shares
 
 
-def _blocks(plan: Plan, figures: SourceFigures, index: int, total: int) -> Iterator[np.ndarray]:
-    """Yield the blocks of one segment: (C, at most a block's samples) float32 µV at the profile's rate."""
-    pieces = [
-        in_pieces(_harmonised(plan, figures, strand, index, total), plan.block, total)
-        for strand in plan.strands
-    ]
-    if len(pieces) == 1:
-        yield from pieces[0]
-        return
-    for parts in zip(*pieces, strict=True):
-        block_CN = np.empty((len(plan.stored), parts[0].shape[1]), np.float32)
-        for strand, part in zip(plan.strands, parts, strict=True):
-            block_CN[strand.rows] = part
-        yield block_CN
+def _pieces(plan: Plan, figures: SourceFigures, index: int, parts: Sequence[Stretch]) -> Iterator[np.ndarray]:
+    """Yield the stretches of one segment: (C, N) float32 µV at the profile's rate."""
+    tapes = [Tape(_harmonised(plan, figures, strand, index, parts[-1].stop)) for strand in plan.strands]
+    for part in parts:
+        taken = [tape.take(part.start, part.stop) for tape in tapes]
+        if len(taken) == 1:
+            yield taken[0]
+            continue
+        samples_CN = np.empty((len(plan.stored), taken[0].shape[1]), np.float32)
+        for strand, own in zip(plan.strands, taken, strict=True):
+            samples_CN[strand.rows] = own
+        yield samples_CN
 
 
 def _harmonised(

@@ -56,26 +56,6 @@ class Tape:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def in_pieces(frames: Frames, samples: int, total: int) -> Iterator[np.ndarray]:
-    """Cut a stream into pieces of equal length; the last one may be shorter.
-
-    Parameters
-    ----------
-    frames : iterable of np.ndarray, shape (C, n)
-    samples : int
-        Length of a piece.
-    total : int
-        Length of the stream.
-
-    Yields
-    ------
-    np.ndarray, shape (C, at most samples)
-    """
-    tape = Tape(frames)
-    for start in range(0, total, samples):
-        yield tape.take(start, min(start + samples, total))
-
-
 def extended(frames: Frames, pad: int, total: int) -> Iterator[np.ndarray]:
     """Put a signal's odd reflection before its first and after its last sample, zeros where it is too short.
 

@@ -100,20 +100,24 @@ def _with_images(spectrum_CF: np.ndarray, n_in: int, n_out: int, response_CF: np
 
 def _responses(kernels: Sequence[Kernel], ratio: Resampling, n_in: int, n_out: int) -> np.ndarray:
     """Real responses (C or 1, bins) of both kernels, and the scale between the two lengths."""
-    unique = list({id(kernel): kernel for kernel in kernels}.values())
+    unique = list(dict.fromkeys(kernels))
     bins = min(n_out // 2 + 1, n_in if ratio.up > ratio.down else n_in // 2 + 1)
     of_ratio = _of_ratio(ratio, n_in)[:bins] * (n_out / n_in)
-    rows = {id(kernel): (_of_kernel(kernel.taps, n_out)[:bins] * of_ratio) for kernel in unique}
-    chosen = [rows[id(kernel)] for kernel in (unique if len(unique) == 1 else kernels)]
-    return np.stack(chosen).astype(np.float32)
+    rows = {kernel: _of_kernel(kernel, n_out)[:bins] * of_ratio for kernel in unique}
+    return np.stack([rows[kernel] for kernel in (unique if len(unique) == 1 else kernels)]).astype(np.float32)
 
 
-def _of_kernel(taps: np.ndarray, n: int) -> np.ndarray:
-    return fft.rfft(np.roll(np.pad(taps, (0, n - len(taps))), -(len(taps) // 2))).real
+@lru_cache(maxsize=16)
+def _of_kernel(kernel: Kernel, n: int) -> np.ndarray:
+    return _of_taps(kernel.taps, n)
+
+
+def _of_taps(taps: np.ndarray, n: int) -> np.ndarray:
+    return fft.rfft(np.roll(np.pad(taps, (0, n - len(taps))), -(len(taps) // 2))).real.copy()
 
 
 @lru_cache(maxsize=64)
 def _of_ratio(ratio: Resampling, n_in: int) -> np.ndarray:
     if ratio.up == ratio.down:
         return np.ones(n_in // 2 + 1)
-    return _of_kernel(ratio.kernel.astype(np.float64), n_in * ratio.up)[:n_in] / ratio.up
+    return _of_taps(ratio.kernel.astype(np.float64), n_in * ratio.up)[:n_in] / ratio.up

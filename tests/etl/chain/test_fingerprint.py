@@ -73,7 +73,7 @@ def test_landmarks_do_not_depend_on_scale_or_the_channels_order_and_their_number
     marks = []
     for samples, size in ((data, scale), (0.01 * data[::-1], 0.01 * scale[::-1])):
         landmarks = Landmarks(size, 200.0)
-        landmarks.begin_segment()
+        landmarks.begin_segment(0.0)
         for start in range(0, samples.shape[1], 2000):
             landmarks.add(samples[:, start : start + 2000])
         marks.append(landmarks.marks())
@@ -88,8 +88,8 @@ def test_landmarks_do_not_depend_on_how_much_is_looked_at_together(monkeypatch):
     for together in (10**9, 2000):
         monkeypatch.setattr("eegfm_etl.chain.fingerprint._BUFFER", together)
         landmarks = Landmarks(data.std(axis=1), 200.0)
-        for half in np.array_split(data, 2, axis=1):
-            landmarks.begin_segment()
+        for place, half in enumerate(np.array_split(data, 2, axis=1)):
+            landmarks.begin_segment(place * half.shape[1] / 200.0)
             for start in range(0, half.shape[1], 2000):
                 landmarks.add(half[:, start : start + 2000])
         found.append(landmarks.marks())
@@ -99,7 +99,7 @@ def test_landmarks_do_not_depend_on_how_much_is_looked_at_together(monkeypatch):
 
 def test_a_recording_without_activity_has_no_landmarks():
     landmarks = Landmarks(np.zeros(4), 200.0)
-    landmarks.begin_segment()
+    landmarks.begin_segment(0.0)
     landmarks.add(np.zeros((4, 2000), np.float32))
     assert landmarks.marks() == []
 

@@ -17,9 +17,8 @@ RATE_HZ = 250.0
 
 
 def blocks_of(data_uv: np.ndarray, rate_hz: float = RATE_HZ, lines=(50.0, 60.0)):
-    n = round(10 * rate_hz)
-    pieces = [data_uv[:, start : start + n] for start in range(0, data_uv.shape[1], n)]
-    return [quality.source_block(piece, rate_hz, lines)[0] for piece in pieces]
+    n = min(round(10 * rate_hz), data_uv.shape[1])
+    return quality.source_blocks(data_uv.reshape(len(data_uv), -1, n), rate_hz, lines)[0]
 
 
 @given(st.sampled_from([100.0, 160.0, 250.0, 512.0]), st.integers(0, 5))
@@ -38,27 +37,27 @@ def test_the_spectrum_is_that_of_an_independent_implementation(rate_hz, seed):
 
 
 def test_a_block_too_short_for_a_spectrum_says_unknown():
-    (block,) = blocks_of(noise(2, 1.5, RATE_HZ))
-    assert np.isnan(block.line_ratios).all()
-    assert np.isnan(block.high_freq).all()
+    blocks = blocks_of(noise(2, 1.5, RATE_HZ))
+    assert np.isnan(blocks.line_ratios).all()
+    assert np.isnan(blocks.high_freq).all()
 
 
 @pytest.mark.parametrize("line_hz", [50.0, 60.0])
 def test_the_line_ratio_grows_with_hum_at_that_frequency_only(line_hz):
     data_uv = noise(2, 10, RATE_HZ)
     data_uv[1] += 20 * np.sin(2 * np.pi * line_hz * np.arange(2500) / RATE_HZ)
-    (block,) = blocks_of(data_uv)
+    blocks = blocks_of(data_uv)
     at = (50.0, 60.0).index(line_hz)
-    assert block.line_ratios[at, 1] > 100 * block.line_ratios[at, 0]
-    assert block.line_ratios[1 - at, 1] < 4
-    assert quality.detect_line([block], (50.0, 60.0), np.array([1])) == line_hz
-    assert quality.detect_line([block], (50.0, 60.0), np.array([0])) is None
+    assert blocks.line_ratios[0, at, 1] > 100 * blocks.line_ratios[0, at, 0]
+    assert blocks.line_ratios[0, 1 - at, 1] < 4
+    assert quality.detect_line(blocks, (50.0, 60.0), np.array([1])) == line_hz
+    assert quality.detect_line(blocks, (50.0, 60.0), np.array([0])) is None
 
 
 def test_a_source_that_ends_below_the_line_has_no_ratio_there():
-    (block,) = blocks_of(noise(2, 10, 100.0), 100.0)
-    assert np.isnan(block.line_ratios[1]).all()
-    assert np.isnan(block.high_freq).all()
+    blocks = blocks_of(noise(2, 10, 100.0), 100.0)
+    assert np.isnan(blocks.line_ratios[:, 1]).all()
+    assert np.isnan(blocks.high_freq).all()
 
 
 @given(st.floats(0.05, 0.4))
@@ -88,10 +87,10 @@ def test_a_channel_unlike_its_neighbours_is_found_on_the_temporary_reference():
     data_uv -= data_uv.mean(axis=1, keepdims=True)
     data_uv[5] = np.random.default_rng(9).normal(0, 20, data_uv.shape[1])
     near = quality.neighbours(electrodes.positions(NAMES))
-    found = quality.neighbour_correlation(data_uv, np.ones(16, bool), near)
+    (found,) = quality.neighbour_correlation(data_uv[:, None], np.ones((1, 16), bool), near)
     assert found.argmin() == 5
     assert found[5] < quality.UNCORRELATED < np.delete(found, 5).min()
-    few = quality.neighbour_correlation(data_uv, np.arange(16) < 7, near)
+    few = quality.neighbour_correlation(data_uv[:, None], np.arange(16)[None] < 7, near)
     assert np.isnan(few).all()
 
 
@@ -103,20 +102,20 @@ def test_a_good_recording_has_no_faults_and_each_fault_has_its_name():
     data_uv[6] += signal.sosfilt(
         signal.butter(4, 65, "high", fs=RATE_HZ, output="sos"), rng.normal(0, 60, 2500)
     )
-    (block,) = blocks_of(data_uv)
+    blocks = blocks_of(data_uv)
     rows = np.arange(16)
     near = quality.neighbours(electrodes.positions(NAMES))
     centred = data_uv - data_uv.mean(axis=1, keepdims=True)
-    correlation = quality.neighbour_correlation(centred, ~block.flat, near)
-    figures = (
-        block.flat,
-        np.zeros(16),
-        block.broken / 2500,
-        block.high_freq,
-        quality.robust_sd(data_uv),
+    correlation = quality.neighbour_correlation(centred[:, None], ~blocks.flat, near)
+    judged = quality.Judged(
+        blocks.flat,
+        np.zeros((1, 16)),
+        blocks.broken / 2500,
+        blocks.high_freq,
+        quality.robust_sd(data_uv)[None],
         correlation,
     )
-    found = quality.faults(quality.Judged(*(one[None] for one in figures)), rows)[:, 0]
+    found = quality.faults(judged, rows)[:, 0]
     reasons = {row: {quality.REASONS[i] for i in np.flatnonzero(found[:, row])} for row in rows}
     assert reasons[2] == {"flat"}
     assert "noisy" in reasons[4]
