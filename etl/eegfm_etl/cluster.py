@@ -167,6 +167,8 @@ def _local_cluster(least: int, most: int) -> "Iterator[LocalCluster]":
     settings = {
         # A job is given back at the first death of its worker: it is then run alone, which tells who is guilty.
         "distributed.scheduler.allowed-failures": 0,
+        # A look at every worker's stack, a hundred times a second, costs an eighth; the log says what took long.
+        "distributed.worker.profile.enabled": False,
         # On a busy machine a worker takes longer to start again than Dask waits before it gives its nanny up.
         "distributed.deploy.lost-worker-timeout": f"{_LOST_S} s",
     }
