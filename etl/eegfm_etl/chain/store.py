@@ -81,12 +81,12 @@ def store(plan: Plan, figures: SourceFigures, out: Path) -> Tally:
     names = [channel.name for channel in plan.stored]
     rows, rate_hz = plan.comparable, plan.profile.rate_hz
     totals = [plan.ratio.stored(segment.samples) for segment in plan.segments]
-    firsts = accumulate(totals, initial=0)
+    firsts = accumulate(totals[:-1], initial=0)
     covariances = Covariances(rate_hz / 2, sum(totals) // 2)
     landmarks = Landmarks(figures.spectrum.rms_uv(*_LANDMARK_BAND_HZ)[rows], rate_hz / 2)
     with SignalWriter(out, rate_hz=plan.profile.rate_hz, channels=names, steps_uv=plan.steps_uv) as writer:
         held: list[StoredBlocks] = []
-        for index, (segment, total, first) in enumerate(zip(plan.segments, totals, firsts, strict=False)):
+        for index, (segment, total, first) in enumerate(zip(plan.segments, totals, firsts, strict=True)):
             landmarks.begin_segment(first / rate_hz)
             borders = [(start, min(start + plan.block, total)) for start in range(0, total, plan.block)]
             parts = stretches(borders, 4 * len(names))
